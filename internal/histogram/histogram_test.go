@@ -1,0 +1,71 @@
+package histogram
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Every value lies in a bucket whose bounds hold it, and buckets rise without gaps.
+func TestBucketsCoverWithoutGaps(t *testing.T) {
+	for i := 1; i < buckets; i++ {
+		if got := bucket(upper(i-1) + 1); got != i {
+			t.Fatalf("bucket(%d) = %d, want %d", upper(i-1)+1, got, i)
+		}
+		if got := bucket(upper(i)); got != i {
+			t.Fatalf("bucket(%d) = %d, want %d", upper(i), got, i)
+		}
+	}
+	if got := bucket(math.MaxUint64); got != buckets-1 {
+		t.Fatalf("bucket of the largest value = %d, want the last, %d", got, buckets-1)
+	}
+}
+
+func TestQuantileIsAtMostOneSixteenthHigh(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var h Histogram
+	var all []time.Duration
+	for range 10_000 {
+		d := time.Duration(math.Exp(r.Float64() * 18))
+		h.Observe(d)
+		all = append(all, d)
+	}
+	slices.Sort(all)
+	s := h.Snapshot()
+	for _, q := range []float64{0, 0.5, 0.9, 0.99, 1} {
+		want := all[min(int(q*float64(len(all))), len(all)-1)]
+		got := s.Quantile(q)
+		if got < want || float64(got) > float64(want)*(1+1.0/sub)+1 {
+			t.Errorf("Quantile(%v) = %v, exact %v", q, got, want)
+		}
+	}
+	if s.Count != 10_000 || s.Max != all[len(all)-1] {
+		t.Errorf("count %d, max %v; want 10000, %v", s.Count, s.Max, all[len(all)-1])
+	}
+}
+
+func TestSubLeavesWhatCameLater(t *testing.T) {
+	var h Histogram
+	h.Observe(time.Second)
+	before := h.Snapshot()
+	h.Observe(time.Microsecond)
+	since := h.Snapshot().Sub(&before)
+	if since.Count != 1 || since.Sum != time.Microsecond || since.Quantile(0.5) < time.Microsecond || since.Quantile(0.5) > 1100*time.Nanosecond {
+		t.Errorf("since: count %d, sum %v, p50 %v", since.Count, since.Sum, since.Quantile(0.5))
+	}
+	if (&Snapshot{}).Quantile(0.5) != 0 {
+		t.Error("an empty snapshot has a quantile")
+	}
+	if sum := since.Add(&before); sum.Count != 2 {
+		t.Errorf("Add: count %d, want 2", sum.Count)
+	}
+}
+
+func TestObserveDoesNotAllocate(t *testing.T) {
+	var h Histogram
+	if n := testing.AllocsPerRun(100, func() { h.Observe(123 * time.Microsecond) }); n != 0 {
+		t.Fatalf("Observe allocates %v times", n)
+	}
+}
