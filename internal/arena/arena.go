@@ -1,0 +1,133 @@
+package arena
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+const (
+	// FrameSize is the unit in which memory is committed and released, in bytes.
+	FrameSize = 4096
+	// ChunkSize bounds one Bytes call: a range that is asked for may not cross a multiple of it.
+	ChunkSize = 1 << 20
+)
+
+// ErrLimit is returned by Commit when the budget is used up.
+var ErrLimit = errors.New("memory limit reached")
+
+// Arena is a sparse range of memory, addressed by offset.
+//
+// Commit, Release, Bytes, Word and At may be called concurrently for different ranges; who owns a range, and
+// when, is the caller's to order.
+type Arena struct {
+	budget *Budget
+	size   int64   // bytes, a multiple of ChunkSize
+	base   address // of the mapping; nil for an arena on the heap
+	memory         // how memory is had: mapped or heap
+}
+
+// memory is what the two kinds of arena differ in. Ranges are whole frames, within the arena.
+type memory interface {
+	commit(off, n int64) error
+	release(off, n int64) error
+	resident(off, n int64, visit func(off, n int64)) error
+	file() *os.File
+	close() error
+}
+
+// New makes an arena of size bytes, rounded up to whole chunks, all of it a hole. name is for /proc only.
+func New(name string, size int64, budget *Budget) (*Arena, error) {
+	if raceEnabled {
+		return newHeap(size, budget), nil
+	}
+	return newMapped(name, size, budget)
+}
+
+// Open maps an arena that another process, or an earlier arena of this one, made: f is its File.
+// What is resident in it counts as taken from the budget, whatever its limit. The arena owns f afterwards.
+func Open(f *os.File, budget *Budget) (*Arena, error) {
+	a, err := openMapped(f, budget)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Resident(0, a.size, func(_, n int64) { budget.adopt(n) }); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func roundUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
+
+func (a *Arena) checkFrames(what string, off, n int64) {
+	if off < 0 || n < 0 || off%FrameSize != 0 || n%FrameSize != 0 || off+n > a.size {
+		panic(fmt.Sprintf("arena: %s of [%#x, +%#x) in an arena of %#x bytes", what, off, n, a.size))
+	}
+}
+
+// Commit makes n bytes at off usable; both are multiples of FrameSize, and none of it is committed yet.
+// It returns ErrLimit when the budget refuses and the system's error when memory cannot be had; then nothing
+// of the range is committed.
+func (a *Arena) Commit(off, n int64) error {
+	a.checkFrames("commit", off, n)
+	if !a.budget.Take(n) {
+		return ErrLimit
+	}
+	if err := a.commit(off, n); err != nil {
+		_ = a.release(off, n) // what of it was committed before the error
+		a.budget.Give(n)
+		return fmt.Errorf("commit %d bytes: %w", n, err)
+	}
+	return nil
+}
+
+// Release gives committed bytes back to the system; they read as zeros once committed again.
+// On an error they stay committed.
+func (a *Arena) Release(off, n int64) error {
+	a.checkFrames("release", off, n)
+	if err := a.release(off, n); err != nil {
+		return fmt.Errorf("release %d bytes: %w", n, err)
+	}
+	a.budget.Give(n)
+	return nil
+}
+
+// Discard releases whatever happens to be committed in a range, as recovery needs.
+// It must not race with anything else in the range.
+func (a *Arena) Discard(off, n int64) error {
+	var there int64
+	err := a.Resident(off, n, func(_, n int64) { there += n })
+	if err != nil || there == 0 {
+		return err
+	}
+	if err := a.release(off, n); err != nil {
+		return fmt.Errorf("discard %d bytes: %w", n, err)
+	}
+	a.budget.Give(there)
+	return nil
+}
+
+// Resident calls visit for each committed part of [off, off+n), in order, in whole frames.
+func (a *Arena) Resident(off, n int64, visit func(off, n int64)) error {
+	a.checkFrames("resident", off, n)
+	return a.resident(off, n, visit)
+}
+
+// Size returns the length of the arena in bytes.
+func (a *Arena) Size() int64 { return a.size }
+
+// Budget returns the budget that Commit takes from.
+func (a *Arena) Budget() *Budget { return a.budget }
+
+// File returns the memory file to hand to another process, or nil for an arena on the Go heap.
+func (a *Arena) File() *os.File { return a.file() }
+
+// Close unmaps the arena and closes its file. Slices and pointers into it must not be used any more.
+// The memory lives on while another process holds the file.
+func (a *Arena) Close() error {
+	var there int64
+	err := a.Resident(0, a.size, func(_, n int64) { there += n })
+	a.budget.Give(there)
+	a.base = nil
+	return errors.Join(err, a.close())
+}

@@ -1,0 +1,161 @@
+package zsmalloc
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Check walks everything and returns every disagreement it finds: each allocated object's handle points back at
+// it and is not pinned; each zspage is in the one list where it belongs, and its counts and free list are right;
+// each run is in use or free, never both; each handle is live or free; and the frames that are resident are
+// the ones that are accounted for. No other call may be in progress.
+func (p *Pool) Check() error {
+	k := &checker{p: p, live: map[Handle]bool{}}
+	for _, c := range p.classes {
+		k.class(c)
+	}
+	for l := range uint8(lanes) {
+		k.lane(l)
+	}
+	k.handles()
+	k.frames()
+	if len(k.problems) == 0 {
+		return nil
+	}
+	return fmt.Errorf("zsmalloc: check: %w", errors.Join(k.problems...))
+}
+
+const maxProblems = 20
+
+type checker struct {
+	p         *Pool
+	live      map[Handle]bool
+	committed int64 // frames of runs, as the descriptors have it
+	ready     int64 // those of free runs
+	problems  []error
+}
+
+func (k *checker) errorf(format string, args ...any) {
+	if len(k.problems) < maxProblems {
+		k.problems = append(k.problems, fmt.Errorf(format, args...))
+	}
+}
+
+func (k *checker) class(c *class) {
+	zspages, objects, frames := 0, 0, 0
+	for g, run := range c.mu.groups {
+		count, prev := 0, uint32(0)
+		for ; run != 0; count++ {
+			z := k.p.zspageAt(c.lane, run)
+			if !z.used || z.class != c.index || int(z.group) != g || z.prev != prev || fullness(int(z.inuse), c.objsPerZspage) != z.group || z.inuse == 0 {
+				k.errorf("class %d: run %d in list %d: used=%t class=%d group=%d inuse=%d prev=%d", c.index, run, g, z.used, z.class, z.group, z.inuse, z.prev)
+				return
+			}
+			k.zspage(c, run, z)
+			objects += int(z.inuse)
+			frames += int(z.committed.Load())
+			prev, run = run, z.next
+		}
+		if count != c.mu.counts[g] {
+			k.errorf("class %d: list %d has %d zspages, the count says %d", c.index, g, count, c.mu.counts[g])
+		}
+		zspages += count
+	}
+	if zspages != c.mu.zspages || objects != c.mu.objects || frames != c.mu.frames {
+		k.errorf("class %d: %d zspages, %d objects, %d frames; the counts say %d, %d, %d",
+			c.index, zspages, objects, frames, c.mu.zspages, c.mu.objects, c.mu.frames)
+	}
+}
+
+func (k *checker) zspage(c *class, run uint32, z *zspage) {
+	p, inuse := k.p, 0
+	if n := int(z.committed.Load()); int(z.fresh)*c.size > n*frameSize || n > c.framesPer {
+		k.errorf("class %d run %d: %d objects touched in %d frames", c.index, run, z.fresh, n)
+		return
+	}
+	for i := range int(z.fresh) {
+		h := p.header(c, run, i).handle
+		if h == 0 {
+			continue
+		}
+		inuse++
+		if k.live[h] || !p.handles.known(h) {
+			k.errorf("class %d run %d object %d: handle %d is used twice or unknown", c.index, run, i, h)
+			continue
+		}
+		k.live[h] = true
+		if w := p.handles.word(h).Load(); w != makeLocation(c.index, run, i).unpinned() {
+			k.errorf("class %d run %d object %d: handle %d says %#x", c.index, run, i, h, w)
+		}
+	}
+	free := 0
+	for i := z.free; i != noObject; free++ {
+		if i >= z.fresh || p.header(c, run, int(i)).handle != 0 || free > int(z.fresh) {
+			k.errorf("class %d run %d: free list reaches object %d", c.index, run, i)
+			return
+		}
+		i = uint16(p.header(c, run, int(i)).tag)
+	}
+	if inuse != int(z.inuse) || inuse+free != int(z.fresh) {
+		k.errorf("class %d run %d: %d objects in use, %d free, of %d; inuse says %d", c.index, run, inuse, free, z.fresh, z.inuse)
+	}
+}
+
+// lane checks that each run that was ever used is in use or in one free list.
+func (k *checker) lane(l uint8) {
+	p := k.p
+	ln := &p.lanes[l]
+	state := map[uint32]string{}
+	for name, run := range map[string]uint32{"ready": ln.mu.ready, "holes": ln.mu.holes} {
+		for run != 0 {
+			z := p.zspageAt(l, run)
+			if z.used || state[run] != "" || (z.committed.Load() > 0) != (name == "ready") {
+				k.errorf("lane %d: run %d is in list %s: used=%t, also %q, %d frames", l, run, name, z.used, state[run], z.committed.Load())
+				return
+			}
+			state[run] = name
+			k.ready += int64(z.committed.Load())
+			run = z.next
+		}
+	}
+	for run := uint32(1); run < ln.fresh.Load(); run++ {
+		z := p.zspageAt(l, run)
+		if z.used == (state[run] != "") {
+			k.errorf("lane %d: run %d: used=%t, list %q", l, run, z.used, state[run])
+		}
+		k.committed += int64(z.committed.Load())
+		n := int64(z.committed.Load()) * frameSize
+		var there int64
+		if err := p.a.Resident(p.frames(l, run), frameSize<<l, func(_, n int64) { there += n }); err != nil || there != n {
+			k.errorf("lane %d: run %d: %d bytes resident, %d accounted for (%v)", l, run, there, n, err)
+		}
+	}
+	if n := p.readyFrames.Load(); l == lanes-1 && k.ready != n {
+		k.errorf("%d ready frames, the count says %d", k.ready, n)
+	}
+}
+
+func (k *checker) handles() {
+	t := &k.p.handles
+	free := map[Handle]bool{}
+	for h := t.mu.free; h != 0; h = Handle(t.word(h).Load() >> 1) {
+		if !t.known(h) || free[h] || k.live[h] || t.word(h).Load()&(liveBit|pinBit) != 0 {
+			k.errorf("handle %d is in the free list: twice=%t live=%t word=%#x", h, free[h], k.live[h], t.word(h).Load())
+			return
+		}
+		free[h] = true
+	}
+	if len(k.live) != t.mu.inUse || len(k.live)+len(free) != int(t.fresh.Load())-1 {
+		k.errorf("handles: %d live, %d free, of %d; the count says %d in use", len(k.live), len(free), t.fresh.Load()-1, t.mu.inUse)
+	}
+}
+
+// frames checks that nothing is resident in the lanes beyond the runs that were ever used.
+func (k *checker) frames() {
+	p, there := k.p, int64(0)
+	last := &p.lanes[lanes-1]
+	begin, end := p.lanes[0].base, last.base+int64(last.runs)<<(lanes-1)*frameSize
+	if err := p.a.Resident(begin, end-begin, func(_, n int64) { there += n }); err != nil || there != k.committed*frameSize {
+		k.errorf("%d bytes resident in the lanes, %d accounted for (%v)", there, k.committed*frameSize, err)
+	}
+}

@@ -1,0 +1,141 @@
+package zsmalloc
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// CompactorOptions say when background compaction is worth its copies. Zero values mean the defaults.
+type CompactorOptions struct {
+	// MinWastePercent is the share of the pool's frames that must be freeable before it begins; it goes on until
+	// half of that is left. Default 6.
+	MinWastePercent int
+	// Budget is how many bytes one step copies. Default 64 KiB.
+	Budget int
+	// Rest is how long it rests after a step, in multiples of the step's own time. Default 4: a fifth of a CPU.
+	Rest int
+	// Delay is how long it waits after a wake-up, for more of the same to come. Default 100 ms.
+	Delay time.Duration
+}
+
+func (o CompactorOptions) withDefaults() CompactorOptions {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&o.MinWastePercent, 6)
+	set(&o.Budget, 64<<10)
+	set(&o.Rest, 4)
+	if o.Delay == 0 {
+		o.Delay = 100 * time.Millisecond
+	}
+	return o
+}
+
+// compactor is the background goroutine. It sleeps until frees wake it, so an idle pool costs nothing.
+type compactor struct {
+	p       *Pool
+	wakeups chan struct{}
+	freed   atomic.Int64 // objects freed since the last wake-up
+	running atomic.Bool
+
+	mu   sync.Mutex // guards stop and done
+	stop chan struct{}
+	done chan struct{}
+}
+
+func (k *compactor) init(p *Pool) {
+	k.p = p
+	k.wakeups = make(chan struct{}, 1)
+}
+
+// wakeEvery is how many frees make it worth a look at the pool.
+const wakeEvery = 1024
+
+// noteFree counts a free and wakes the goroutine now and then.
+func (k *compactor) noteFree() {
+	if k.freed.Add(1)%wakeEvery == 0 {
+		k.wake()
+	}
+}
+
+// wake makes the goroutine look at the pool and reports whether there is one.
+func (k *compactor) wake() bool {
+	if !k.running.Load() {
+		return false
+	}
+	select {
+	case k.wakeups <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// StartCompactor starts the background goroutine; it is an error of the caller to start it twice.
+func (p *Pool) StartCompactor(o CompactorOptions) {
+	k := &p.compactor
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stop != nil {
+		panic("zsmalloc: compactor started twice")
+	}
+	k.stop, k.done = make(chan struct{}), make(chan struct{})
+	k.running.Store(true)
+	go k.run(o.withDefaults(), k.stop, k.done)
+}
+
+// StopCompactor stops the background goroutine, if there is one, and waits for its step to end.
+func (p *Pool) StopCompactor() {
+	k := &p.compactor
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stop == nil {
+		return
+	}
+	k.running.Store(false)
+	close(k.stop)
+	<-k.done
+	k.stop, k.done = nil, nil
+}
+
+func (k *compactor) run(o CompactorOptions, stop, done chan struct{}) {
+	defer close(done)
+	rest := time.NewTimer(0)
+	sleep := func(d time.Duration) bool {
+		rest.Reset(d)
+		select {
+		case <-stop:
+			return false
+		case <-rest.C:
+			return true
+		}
+	}
+	for {
+		select {
+		case <-stop:
+			return
+		case <-k.wakeups:
+		}
+		if !sleep(o.Delay) {
+			return
+		}
+		for more := k.p.worthCompacting(o.MinWastePercent); more; {
+			begin := time.Now()
+			if _, more = k.p.Compact(o.Budget); more {
+				more = k.p.worthCompacting(o.MinWastePercent / 2)
+			}
+			if !sleep(time.Duration(o.Rest) * time.Since(begin)) {
+				return
+			}
+		}
+		k.p.releaseReady(k.p.readyLimit() / 2)
+	}
+}
+
+// worthCompacting reports whether at least percent of the frames in use could be freed, and not just a few.
+func (p *Pool) worthCompacting(percent int) bool {
+	freeable := p.FreeableFrames()
+	return freeable >= 16 && int64(freeable)*100 >= int64(percent)*p.a.Budget().Used()/frameSize
+}

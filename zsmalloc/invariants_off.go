@@ -1,0 +1,5 @@
+//go:build !invariants
+
+package zsmalloc
+
+const invariants = false

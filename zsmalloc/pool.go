@@ -1,0 +1,330 @@
+package zsmalloc
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/zswapd/zswapd/internal/arena"
+)
+
+var (
+	// ErrNoSpace is returned by Malloc when no frame can be had: the budget is used up (then it wraps
+	// arena.ErrLimit), or the system has none.
+	ErrNoSpace = errors.New("no memory for the object")
+	// ErrNoHandle is returned by Malloc when every handle is in use.
+	ErrNoHandle = errors.New("no free handle")
+	// ErrBadHandle is returned when a handle names no live object: it was freed, or its word or its object's
+	// header is damaged.
+	ErrBadHandle = errors.New("handle names no object")
+)
+
+// Options say how a pool is laid out; they must be the same each time the pool is opened.
+type Options struct {
+	Handles   int64 // objects that can live at once, up to 1<<32-2
+	MaxFrames int64 // frames that objects can take, whatever the budget; bounds the address space
+	ChainSize int   // frames in the longest zspage, 1..MaxChain; 0 for DefaultChain
+}
+
+// DefaultChain is the chain length when none is asked for; BenchmarkWaste shows why this one.
+const DefaultChain = 16
+
+// Layout returns the length in bytes of a pool's region in the arena.
+func (o Options) Layout() int64 { return o.place(0, nil) }
+
+// Validate returns every problem of the options at once.
+func (o Options) Validate() (err error) {
+	if o.Handles < 1 || o.Handles > 1<<32-2 {
+		err = errors.Join(err, fmt.Errorf("handles = %d: want 1..%d", o.Handles, int64(1<<32-2)))
+	}
+	if o.MaxFrames < 1 || o.MaxFrames > 1<<32-2 {
+		err = errors.Join(err, fmt.Errorf("max frames = %d: want 1..%d", o.MaxFrames, int64(1<<32-2)))
+	}
+	if o.ChainSize < 0 || o.ChainSize > MaxChain {
+		err = errors.Join(err, fmt.Errorf("chain size = %d: want 1..%d", o.ChainSize, MaxChain))
+	}
+	return err
+}
+
+// Pool is an allocator in a region of an arena. All methods may be called concurrently unless they say otherwise.
+type Pool struct {
+	a           *arena.Arena
+	private     *arena.Arena // zspage descriptors: derived, so not in a
+	handles     handles
+	hugeHeaders int64 // table of headers for the runs of lane 0, in a
+	lanes       [lanes]lane
+	classes     []*class
+	slots       [sizeSlots]uint8 // size slot → class
+	compactor   compactor
+
+	readyFrames      atomic.Int64
+	framesCompacted  atomic.Uint64 // frames that compaction freed
+	objectsMigrated  atomic.Uint64
+	compactionPasses atomic.Uint64
+}
+
+// place lays the parts of a region out from base and returns where it ends. With p it fills in the offsets.
+func (o Options) place(base int64, p *Pool) int64 {
+	next := base
+	take := func(bytes int64) int64 {
+		at := next
+		next += (bytes + arena.ChunkSize - 1) / arena.ChunkSize * arena.ChunkSize
+		return at
+	}
+	at := take((o.Handles + 1) * 8)
+	huge := take((o.MaxFrames + 1) * headerSize)
+	if p != nil {
+		p.handles = handles{a: p.a, base: at, max: uint32(o.Handles)}
+		p.hugeHeaders = huge
+	}
+	for l := range lanes {
+		at := take((o.MaxFrames + 1) << l * frameSize)
+		if p != nil {
+			p.lanes[l] = lane{base: at, runs: uint32(o.MaxFrames + 1)}
+		}
+	}
+	return next
+}
+
+// New makes an empty pool in a region of the arena that nobody else uses: Layout bytes from base, none of them
+// committed; base is a multiple of arena.ChunkSize. Everything that it commits comes from the arena's budget.
+func New(a *arena.Arena, base int64, o Options) (*Pool, error) {
+	p, err := newPool(a, base, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Commit(p.handles.base, frameSize); err != nil {
+		return nil, errors.Join(err, p.private.Close())
+	}
+	return p, nil
+}
+
+// newPool returns a pool that knows of no object.
+func newPool(a *arena.Arena, base int64, o Options) (*Pool, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("zsmalloc: %w", err)
+	}
+	p := &Pool{a: a}
+	o.place(base, p)
+	p.handles.fresh.Store(1)
+	if o.ChainSize == 0 {
+		o.ChainSize = DefaultChain
+	}
+	var table []sizeClass
+	table, p.slots = classTable(o.ChainSize)
+	for i, sc := range table {
+		p.classes = append(p.classes, &class{
+			index: uint8(i), lane: laneOf(sc.frames), size: sc.size, objsPerZspage: sc.objs, framesPer: sc.frames,
+			huge: sc.frames == 1 && sc.objs == 1,
+		})
+	}
+	descriptors := ((o.MaxFrames+1)*zspageSize + arena.ChunkSize - 1) / arena.ChunkSize * arena.ChunkSize
+	private, err := arena.New("zspages", lanes*descriptors, a.Budget())
+	if err != nil {
+		return nil, fmt.Errorf("zsmalloc: %w", err)
+	}
+	p.private = private
+	for l := range p.lanes {
+		p.lanes[l].descriptors = int64(l) * descriptors
+		p.lanes[l].fresh.Store(1)
+	}
+	p.compactor.init(p)
+	return p, nil
+}
+
+// Close stops the compaction goroutine and frees what is derived. The objects stay in the arena.
+// No other call may be in progress or follow.
+func (p *Pool) Close() error {
+	p.StopCompactor()
+	return p.private.Close()
+}
+
+// HugeSize returns the smallest payload in bytes that takes a whole frame (zs_huge_class_size).
+func (p *Pool) HugeSize() int {
+	for i := len(p.classes) - 1; i >= 0; i-- {
+		if !p.classes[i].huge {
+			return p.classes[i].room() + 1
+		}
+	}
+	return 1
+}
+
+// Malloc allocates an object for size bytes, 1..MaxSize, and keeps tag with it. The object's bytes hold
+// anything. It returns ErrNoSpace or ErrNoHandle, wrapped.
+func (p *Pool) Malloc(size int, tag uint32) (Handle, error) {
+	if size < 1 || size > MaxSize {
+		panic(fmt.Sprintf("zsmalloc: Malloc of %d bytes, want 1..%d", size, MaxSize))
+	}
+	h, err := p.handles.alloc()
+	if err != nil {
+		return 0, err
+	}
+	c := p.classes[p.slots[sizeSlot(size)]]
+	c.mu.Lock()
+	run, i, err := p.takeObjectLocked(c)
+	if err != nil && p.releaseReady(0) > 0 {
+		run, i, err = p.takeObjectLocked(c)
+	}
+	if err == nil {
+		*p.header(c, run, i) = header{handle: h, tag: tag}
+		recordObj(p.handles.word(h), makeLocation(c.index, run, i).unpinned())
+	}
+	c.mu.Unlock()
+	if err != nil {
+		p.handles.free(h)
+		return 0, err
+	}
+	return h, nil
+}
+
+// Pin gives the caller the object of a handle until Unpin: its bytes, at least as many as were asked for, and
+// its tag. Others who want the object wait, and compaction leaves it where it is; so a pin is held for
+// microseconds. It returns ErrBadHandle, and then there is nothing to unpin.
+func (p *Pool) Pin(h Handle) (object []byte, tag uint32, err error) {
+	c, l, err := p.pin(h)
+	if err != nil {
+		return nil, 0, err
+	}
+	return p.payload(c, l.run(), l.index()), p.header(c, l.run(), l.index()).tag, nil
+}
+
+// Unpin ends a pin.
+func (p *Pool) Unpin(h Handle) { unpin(p.handles.word(h)) }
+
+// pin pins a handle and checks that its object is there and says so.
+func (p *Pool) pin(h Handle) (*class, location, error) {
+	if !p.handles.known(h) {
+		return nil, 0, ErrBadHandle
+	}
+	w := p.handles.word(h)
+	l, ok := pin(w)
+	if !ok {
+		return nil, 0, ErrBadHandle
+	}
+	if c := p.classOf(l); c != nil && p.header(c, l.run(), l.index()).handle == h {
+		return c, l, nil
+	}
+	unpin(w)
+	return nil, 0, ErrBadHandle
+}
+
+// classOf returns the class of the zspage at l, or nil if there is no such place.
+func (p *Pool) classOf(l location) *class {
+	if int(l.class()) >= len(p.classes) {
+		return nil
+	}
+	c := p.classes[l.class()]
+	if l.run() == 0 || l.run() >= p.lanes[c.lane].fresh.Load() || l.index() >= c.objsPerZspage {
+		return nil
+	}
+	if z := p.zspageAt(c.lane, l.run()); (l.index()+1)*c.size > int(z.committed.Load())*frameSize {
+		return nil // nothing is there; a touch would fault a frame in that nobody counts
+	}
+	return c
+}
+
+// Free frees the object of a handle and the handle. It waits for the pin, so the caller must not hold it.
+// It returns ErrBadHandle, and then frees nothing.
+func (p *Pool) Free(h Handle) error {
+	c, l, err := p.pin(h)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	p.putObjectLocked(c, l.run(), l.index())
+	c.mu.Unlock()
+	p.handles.free(h)
+	p.compactor.noteFree()
+	return nil
+}
+
+// takeObjectLocked allocates an object, from the fullest zspage that is not full.
+// Preconditions for these three: c.mu is held.
+func (p *Pool) takeObjectLocked(c *class) (run uint32, i int, err error) {
+	for g := groupFull - 1; g > 0; g-- {
+		if run := c.mu.groups[g]; run != 0 {
+			if i, err = p.takeFromLocked(c, run, p.zspageAt(c.lane, run)); err == nil {
+				return run, i, nil
+			}
+		}
+	}
+	run, z, err := p.takeRun(c.lane, c.framesPer)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	z.use(c.index)
+	c.mu.zspages++
+	c.mu.frames += int(z.committed.Load())
+	p.linkLocked(c, run, z)
+	if i, err = p.takeFromLocked(c, run, z); err != nil {
+		p.dropZspageLocked(c, run, z)
+		return 0, 0, fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return run, i, nil
+}
+
+// takeFromLocked allocates an object of one zspage that is not full.
+func (p *Pool) takeFromLocked(c *class, run uint32, z *zspage) (i int, err error) {
+	if z.free != noObject {
+		i = int(z.free)
+		z.free = uint16(p.header(c, run, i).tag)
+	} else {
+		i = int(z.fresh)
+		if err := p.commitObjectLocked(c, run, z, i); err != nil {
+			return 0, err
+		}
+		z.fresh++
+	}
+	z.inuse++
+	c.mu.objects++
+	p.regroupLocked(c, run, z)
+	return i, nil
+}
+
+// commitObjectLocked commits the frames of a zspage up to the end of object i. It goes ahead by a share of what
+// the class has, so that a class in use asks the system seldom, and a rare one holds no frames in vain.
+func (p *Pool) commitObjectLocked(c *class, run uint32, z *zspage, i int) error {
+	have := int(z.committed.Load())
+	need := ((i+1)*c.size + frameSize - 1) / frameSize
+	if need <= have {
+		return nil
+	}
+	ahead := min(max(need, have+c.mu.frames/64), c.framesPer)
+	at := p.frames(c.lane, run) + int64(have)*frameSize
+	err := p.a.Commit(at, int64(ahead-have)*frameSize)
+	if err != nil && ahead > need {
+		ahead = need
+		err = p.a.Commit(at, int64(ahead-have)*frameSize)
+	}
+	if err != nil {
+		return err
+	}
+	z.committed.Store(uint32(ahead))
+	c.mu.frames += ahead - have
+	return nil
+}
+
+// putObjectLocked frees an object; if it was the last, its zspage too.
+func (p *Pool) putObjectLocked(c *class, run uint32, i int) {
+	z := p.zspageAt(c.lane, run)
+	if invariants {
+		poison(p.payload(c, run, i))
+	}
+	*p.header(c, run, i) = header{tag: uint32(z.free)}
+	z.free = uint16(i)
+	z.inuse--
+	c.mu.objects--
+	if z.inuse == 0 {
+		p.dropZspageLocked(c, run, z)
+		return
+	}
+	p.regroupLocked(c, run, z)
+}
+
+// dropZspageLocked gives an empty zspage's frames back.
+func (p *Pool) dropZspageLocked(c *class, run uint32, z *zspage) {
+	p.unlinkLocked(c, z)
+	c.mu.zspages--
+	c.mu.frames -= int(z.committed.Load())
+	p.giveRun(c.lane, run, z)
+}

@@ -1,0 +1,318 @@
+package zsmalloc
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/arena"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0 takes one from the clock")
+
+func newRand(t testing.TB) *rand.Rand {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("go test -run '%s' -seed=%d", t.Name(), seed)
+	return rand.New(rand.NewPCG(seed, 1))
+}
+
+func noErr(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newArena(t testing.TB, o Options, limit int64) *arena.Arena {
+	t.Helper()
+	a, err := arena.New("zsmalloc-test", o.Layout(), arena.NewBudget(limit))
+	noErr(t, err)
+	return a
+}
+
+func small(o Options) Options {
+	if o.Handles == 0 {
+		o.Handles = 1 << 16
+	}
+	if o.MaxFrames == 0 {
+		o.MaxFrames = 1 << 12
+	}
+	return o
+}
+
+// newTestPool returns a pool that is checked and closed, and its memory counted, when the test ends.
+func newTestPool(t testing.TB, o Options, limit int64) *Pool {
+	t.Helper()
+	o = small(o)
+	a := newArena(t, o, limit)
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	t.Cleanup(func() {
+		p.StopCompactor()
+		noErr(t, p.Check())
+		noErr(t, p.Close())
+		noErr(t, a.Close())
+		if n := a.Budget().Used(); n != 0 {
+			t.Errorf("%d bytes leaked", n)
+		}
+	})
+	return p
+}
+
+// object is what a test put into a pool: its bytes follow from seed and size.
+type object struct {
+	h    Handle
+	seed uint64
+	size int
+}
+
+func fill(b []byte, seed uint64) {
+	for i := range b {
+		b[i] = byte(seed>>(8*(i%8))) + byte(i)
+	}
+}
+
+func put(p *Pool, seed uint64, size int) (object, error) {
+	h, err := p.Malloc(size, uint32(seed))
+	if err != nil {
+		return object{}, err
+	}
+	b, _, err := p.Pin(h)
+	if err != nil {
+		return object{}, err
+	}
+	fill(b[:size], seed)
+	p.Unpin(h)
+	return object{h, seed, size}, nil
+}
+
+func mustPut(t testing.TB, p *Pool, seed uint64, size int) object {
+	t.Helper()
+	o, err := put(p, seed, size)
+	noErr(t, err)
+	return o
+}
+
+func (o object) verify(p *Pool) error {
+	b, tag, err := p.Pin(o.h)
+	if err != nil {
+		return err
+	}
+	defer p.Unpin(o.h)
+	want := make([]byte, o.size)
+	fill(want, o.seed)
+	if !bytes.Equal(b[:o.size], want) || tag != uint32(o.seed) {
+		return errors.New("the object changed")
+	}
+	return nil
+}
+
+func TestEverySizeRoundTrips(t *testing.T) {
+	for _, chain := range []int{1, 8, 16} {
+		p := newTestPool(t, Options{ChainSize: chain}, 64<<20)
+		var all []object
+		for size := 1; size <= MaxSize; size++ {
+			all = append(all, mustPut(t, p, uint64(size)*0x9e3779b97f4a7c15, size))
+		}
+		for _, o := range all {
+			noErr(t, o.verify(p))
+		}
+		noErr(t, p.Check())
+		for i := len(all) - 1; i >= 0; i -= 2 {
+			noErr(t, p.Free(all[i].h))
+		}
+		for i := len(all) - 2; i >= 0; i -= 2 {
+			noErr(t, all[i].verify(p))
+		}
+	}
+}
+
+// The limit is hard, a refusal changes nothing, and what is freed can be had again.
+func TestFullPoolRefuses(t *testing.T) {
+	p := newTestPool(t, Options{}, 1<<20)
+	var all []object
+	for {
+		o, err := put(p, uint64(len(all)), 3000)
+		if err != nil {
+			if !errors.Is(err, ErrNoSpace) || !errors.Is(err, arena.ErrLimit) {
+				t.Fatalf("a full pool says %v", err)
+			}
+			break
+		}
+		all = append(all, o)
+	}
+	if n := p.a.Budget().Used(); n > 1<<20 || n < 1<<20-64<<10 {
+		t.Errorf("full at %d bytes of %d", n, 1<<20)
+	}
+	noErr(t, p.Check())
+	for _, o := range all {
+		noErr(t, o.verify(p))
+		noErr(t, p.Free(o.h))
+	}
+	// All of another class now: its frames come from the ready ones of the first.
+	for range len(all) / 2 {
+		mustPut(t, p, 1, 2000)
+	}
+}
+
+func TestHandlesRunOut(t *testing.T) {
+	p := newTestPool(t, Options{Handles: 600}, 4<<20)
+	var last Handle
+	for range 600 {
+		last = mustPut(t, p, 7, 40).h
+	}
+	if _, err := p.Malloc(40, 0); !errors.Is(err, ErrNoHandle) {
+		t.Fatalf("handle 601 of 600: %v", err)
+	}
+	noErr(t, p.Free(last))
+	mustPut(t, p, 8, 40)
+}
+
+func TestBadHandles(t *testing.T) {
+	p := newTestPool(t, Options{}, 1<<20)
+	o := mustPut(t, p, 1, 100)
+	noErr(t, p.Free(o.h))
+	for _, h := range []Handle{0, o.h, o.h + 1, 1<<32 - 1} {
+		if _, _, err := p.Pin(h); !errors.Is(err, ErrBadHandle) {
+			t.Errorf("Pin(%d): %v", h, err)
+		}
+		if err := p.Free(h); !errors.Is(err, ErrBadHandle) {
+			t.Errorf("Free(%d): %v", h, err)
+		}
+	}
+}
+
+// A recycled handle whose word last held the pin is born unpinned: publishing never reads the old word.
+func TestRecycledHandleIsBornUnpinned(t *testing.T) {
+	p := newTestPool(t, Options{}, 1<<20)
+	o := mustPut(t, p, 1, 100)
+	noErr(t, p.Free(o.h))
+	p.handles.word(o.h).Or(pinBit) // as its memory may be: the free list does not look at the bit
+	again := mustPut(t, p, 2, 100)
+	if again.h != o.h {
+		t.Fatalf("handle %d was not recycled, got %d", o.h, again.h)
+	}
+	noErr(t, again.verify(p)) // would wait for ever
+}
+
+// Random operations against a map, with steps of compaction between them.
+func TestModel(t *testing.T) {
+	for _, o := range []Options{{ChainSize: 1}, {ChainSize: 8}, {ChainSize: 16}} {
+		r := newRand(t)
+		p := newTestPool(t, o, 8<<20)
+		live := map[Handle]object{}
+		var order []Handle
+		sizes := []int{1, 24, 25, 100, 700, 1234, 2048, 3000, 3900, 4096}
+		for step := range 30_000 {
+			switch n := r.IntN(100); {
+			case n < 55 && step%10_000 < 6000 || len(order) == 0:
+				o, err := put(p, r.Uint64(), max(1, sizes[r.IntN(len(sizes))]-r.IntN(20)))
+				if errors.Is(err, ErrNoSpace) {
+					continue
+				}
+				noErr(t, err)
+				live[o.h] = o
+				order = append(order, o.h)
+			case n < 97:
+				i := r.IntN(len(order))
+				o := live[order[i]]
+				noErr(t, o.verify(p))
+				noErr(t, p.Free(o.h))
+				delete(live, o.h)
+				order[i] = order[len(order)-1]
+				order = order[:len(order)-1]
+			default:
+				p.Compact(r.IntN(20_000))
+			}
+			if step%5000 == 0 {
+				noErr(t, p.Check())
+			}
+		}
+		for _, o := range live {
+			noErr(t, o.verify(p))
+		}
+	}
+}
+
+// Users allocate, pin, read, free, while compaction runs without pause; nothing may change under a pin.
+func TestConcurrentUseAndCompaction(t *testing.T) {
+	p := newTestPool(t, Options{}, 16<<20)
+	var stop atomic.Bool
+	var background, users sync.WaitGroup
+	background.Go(func() {
+		for !stop.Load() {
+			p.Compact(4096)
+			time.Sleep(10 * time.Microsecond)
+		}
+	})
+	r := newRand(t)
+	for range 4 {
+		r := rand.New(rand.NewPCG(r.Uint64(), 2))
+		users.Go(func() {
+			var mine []object
+			for range 10_000 {
+				if len(mine) < 200 || r.IntN(2) == 0 && len(mine) < 1000 {
+					o, err := put(p, r.Uint64(), 1+r.IntN(1500))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mine = append(mine, o)
+					continue
+				}
+				i := r.IntN(len(mine))
+				if err := mine[i].verify(p); err != nil {
+					t.Error(err)
+					return
+				}
+				if err := p.Free(mine[i].h); err != nil {
+					t.Error(err)
+					return
+				}
+				mine[i] = mine[len(mine)-1]
+				mine = mine[:len(mine)-1]
+			}
+			for _, o := range mine {
+				if err := errors.Join(o.verify(p), p.Free(o.h)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	users.Wait()
+	stop.Store(true)
+	background.Wait()
+	if _, moved := p.Moved(); moved == 0 {
+		t.Error("compaction moved nothing: the test did not test")
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	p := newTestPool(t, Options{}, 16<<20)
+	for i := range 1000 {
+		mustPut(t, p, uint64(i), 1000)
+	}
+	if n := testing.AllocsPerRun(2000, func() {
+		h, err := p.Malloc(1000, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := p.Pin(h); err != nil {
+			t.Fatal(err)
+		}
+		p.Unpin(h)
+		if err := p.Free(h); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v Go allocations per object", n)
+	}
+}

@@ -1,0 +1,244 @@
+package zsmalloc
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/zswapd/zswapd/internal/arena"
+)
+
+// Recovery rebuilds a pool from what a dead process left in the arena. The caller names every handle that it
+// still knows; whatever else is there is garbage of operations that were under way.
+// It is for one goroutine, and nobody else may use the arena meanwhile.
+type Recovery struct {
+	p       *Pool
+	extents []extent     // what was resident in the region when it was opened, by rising offset
+	adopted []uint64     // bitmap of handles
+	top     Handle       // the largest adopted
+	zspages []zspageName // those that hold adopted objects
+}
+
+type extent struct{ off, end int64 }
+
+type zspageName struct {
+	lane uint8
+	run  uint32
+}
+
+// Open begins the recovery of a pool that was made with the same options in the same region of the arena.
+func Open(a *arena.Arena, base int64, o Options) (*Recovery, error) {
+	p, err := newPool(a, base, o)
+	if err != nil {
+		return nil, err
+	}
+	r := &Recovery{p: p}
+	first := int64(0)
+	err = a.Resident(p.handles.base, frameSize, func(_, n int64) { first = n })
+	if err == nil && first == 0 {
+		err = a.Commit(p.handles.base, frameSize)
+	}
+	if err == nil {
+		err = a.Resident(base, o.Layout(), func(off, n int64) { r.extents = append(r.extents, extent{off, off + n}) })
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.private.Close())
+	}
+	return r, nil
+}
+
+// resident reports whether a range was committed when the pool was opened. Touching one that was not would
+// fault in memory that nobody counts.
+func (r *Recovery) resident(off, n int64) bool {
+	i := sort.Search(len(r.extents), func(i int) bool { return r.extents[i].end > off })
+	return i < len(r.extents) && r.extents[i].off <= off && off+n <= r.extents[i].end
+}
+
+// Adopt claims a handle whose object holds at least size bytes, clears a pin that its last owner died with, and
+// returns the object's tag. A handle that is damaged, or was adopted before, is ErrBadHandle.
+func (r *Recovery) Adopt(h Handle, size int) (tag uint32, err error) {
+	p := r.p
+	if h == 0 || uint32(h) > p.handles.max || !r.resident(p.handles.base+int64(h)*8, 8) || r.isAdopted(h) {
+		return 0, ErrBadHandle
+	}
+	word := p.handles.word(h).Load()
+	l := locationOf(word)
+	if word&liveBit == 0 || int(l.class()) >= len(p.classes) {
+		return 0, ErrBadHandle
+	}
+	c := p.classes[l.class()]
+	ok := l.run() != 0 && l.run() < p.lanes[c.lane].runs && l.index() < c.objsPerZspage && size <= c.room() &&
+		r.resident(p.object(c, l.run(), l.index())/frameSize*frameSize, frameSize) &&
+		(!c.huge || r.resident(p.hugeHeaders+int64(l.run())*headerSize, headerSize))
+	if !ok {
+		return 0, ErrBadHandle
+	}
+	hd := p.header(c, l.run(), l.index())
+	if hd.handle != h {
+		return 0, ErrBadHandle
+	}
+	if err := r.adoptZspage(c, l); err != nil {
+		return 0, err
+	}
+	recordObj(p.handles.word(h), l.unpinned())
+	for int(h/64) >= len(r.adopted) {
+		r.adopted = append(r.adopted, 0)
+	}
+	r.adopted[h/64] |= 1 << (h % 64)
+	r.top = max(r.top, h)
+	return hd.tag, nil
+}
+
+func (r *Recovery) isAdopted(h Handle) bool {
+	return int(h/64) < len(r.adopted) && r.adopted[h/64]&(1<<(h%64)) != 0
+}
+
+// adoptZspage notes that the zspage at l holds an adopted object.
+func (r *Recovery) adoptZspage(c *class, l location) error {
+	p, run := r.p, l.run()
+	ln := &p.lanes[c.lane]
+	for next := ln.fresh.Load(); next <= run; next++ {
+		if err := r.commitTables(c.lane, next); err != nil {
+			return err
+		}
+		ln.fresh.Store(next + 1)
+	}
+	z := p.zspageAt(c.lane, run)
+	switch {
+	case !z.used:
+		z.use(c.index)
+		r.zspages = append(r.zspages, zspageName{c.lane, run})
+	case z.class != c.index:
+		return ErrBadHandle // two handles disagree about what is cut from these frames
+	}
+	z.fresh = max(z.fresh, uint16(l.index()+1))
+	return nil
+}
+
+// commitTables is commitDescriptors for tables of which a part is there already.
+func (r *Recovery) commitTables(l uint8, run uint32) error {
+	p := r.p
+	if off := p.lanes[l].descriptors + int64(run)*zspageSize; run == 1 || off%frameSize == 0 {
+		if err := p.private.Commit(off/frameSize*frameSize, frameSize); err != nil {
+			return err
+		}
+	}
+	off := (p.hugeHeaders + int64(run)*headerSize) / frameSize * frameSize
+	if l == 0 && !r.resident(off, frameSize) && (run == 1 || (p.hugeHeaders+int64(run)*headerSize)%frameSize == 0) {
+		return p.a.Commit(off, frameSize)
+	}
+	return nil
+}
+
+// Finish rebuilds everything else, releases all memory that no adopted object needs, and returns the pool.
+func (r *Recovery) Finish() (*Pool, error) {
+	p := r.p
+	slices.SortFunc(r.zspages, func(a, b zspageName) int {
+		if a.lane != b.lane {
+			return int(a.lane) - int(b.lane)
+		}
+		return int(int64(a.run) - int64(b.run))
+	})
+	for _, n := range r.zspages {
+		if err := r.rebuildZspage(n); err != nil {
+			return nil, errors.Join(err, p.private.Close())
+		}
+	}
+	err := errors.Join(r.discardGarbage(), r.rebuildHandles())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("zsmalloc: recovery: %w", err), p.private.Close())
+	}
+	for l := range uint8(lanes) {
+		for run := p.lanes[l].fresh.Load() - 1; run > 0; run-- {
+			if z := p.zspageAt(l, run); !z.used {
+				p.push(l, run, z)
+			}
+		}
+	}
+	return p, nil
+}
+
+// rebuildZspage counts and links one zspage, and makes a free list of the objects that nobody adopted.
+func (r *Recovery) rebuildZspage(n zspageName) error {
+	p := r.p
+	z := p.zspageAt(n.lane, n.run)
+	c := p.classes[z.class]
+	frames := (int(z.fresh)*c.size + frameSize - 1) / frameSize
+	for f := range frames { // holes below the last object are damage, and the objects in them will not check
+		if off := p.frames(n.lane, n.run) + int64(f)*frameSize; !r.resident(off, frameSize) {
+			if err := p.a.Commit(off, frameSize); err != nil {
+				return err
+			}
+		}
+	}
+	z.committed.Store(uint32(frames))
+	for i := int(z.fresh) - 1; i >= 0; i-- {
+		hd := p.header(c, n.run, i)
+		if hd.handle != 0 && r.isAdopted(hd.handle) && p.handles.word(hd.handle).Load() == makeLocation(c.index, n.run, i).unpinned() {
+			z.inuse++
+			continue
+		}
+		*hd = header{tag: uint32(z.free)}
+		z.free = uint16(i)
+	}
+	c.mu.zspages++
+	c.mu.objects += int(z.inuse)
+	c.mu.frames += frames
+	p.linkLocked(c, n.run, z)
+	return nil
+}
+
+// discardGarbage releases all frames of the lanes but those of the rebuilt zspages.
+func (r *Recovery) discardGarbage() error {
+	p := r.p
+	next := p.hugeHeaders // the first offset not dealt with
+	upTo := func(off int64) error {
+		if off <= next {
+			return nil
+		}
+		return p.a.Discard(next, off-next)
+	}
+	next += (int64(p.lanes[0].fresh.Load())*headerSize + frameSize - 1) / frameSize * frameSize
+	if p.lanes[0].fresh.Load() == 1 {
+		next = p.hugeHeaders // no run, no headers
+	}
+	var err error
+	for _, n := range r.zspages {
+		off := p.frames(n.lane, n.run)
+		err = errors.Join(err, upTo(off))
+		next = off + int64(p.zspageAt(n.lane, n.run).committed.Load())*frameSize
+	}
+	last := &p.lanes[lanes-1]
+	return errors.Join(err, upTo(last.base+int64(last.runs)<<(lanes-1)*frameSize))
+}
+
+// rebuildHandles makes a free list of the handles that nobody adopted, and releases the table beyond the last.
+func (r *Recovery) rebuildHandles() error {
+	t := &r.p.handles
+	tableEnd := t.base + (int64(t.max)+1)*8
+	end := (t.base + (int64(r.top)+1)*8 + frameSize - 1) / frameSize * frameSize
+	if tail := r.p.hugeHeaders - end; tail > 0 && end < tableEnd {
+		if err := r.p.a.Discard(end, tail); err != nil {
+			return err
+		}
+	}
+	t.fresh.Store(uint32(r.top) + 1)
+	for h := r.top; h > 0; h-- {
+		if off := t.base + int64(h)*8; !r.resident(off/frameSize*frameSize, frameSize) {
+			// A hole in the table is damage: no handle in it was adopted. Commit it once, from its last word.
+			if h == r.top || (off+8)%frameSize == 0 {
+				if err := r.p.a.Commit(off/frameSize*frameSize, frameSize); err != nil {
+					return err
+				}
+			}
+		}
+		if r.isAdopted(h) {
+			t.mu.inUse++
+			continue
+		}
+		t.word(h).Store(uint64(t.mu.free) << 1)
+		t.mu.free = h
+	}
+	return nil
+}
