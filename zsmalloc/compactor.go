@@ -39,6 +39,7 @@ type compactor struct {
 	p       *Pool
 	wakeups chan struct{}
 	freed   atomic.Int64 // objects freed since the last wake-up
+	urgent  atomic.Bool  // compact whatever it is worth
 	running atomic.Bool
 
 	mu   sync.Mutex // guards stop and done
@@ -72,6 +73,15 @@ func (k *compactor) wake() bool {
 	}
 	return true
 }
+
+// Urge makes the goroutine compact as much as it can, worth it or not: somebody has no memory.
+func (p *Pool) Urge() {
+	p.compactor.urgent.Store(true)
+	p.compactor.wake()
+}
+
+// InUse returns the bytes of the budget that are taken, without the ready frames: what is there to be had again.
+func (p *Pool) InUse() int64 { return p.a.Budget().Used() - p.readyFrames.Load()*frameSize }
 
 // StartCompactor starts the background goroutine; it is an error of the caller to start it twice.
 func (p *Pool) StartCompactor(o CompactorOptions) {
@@ -118,19 +128,22 @@ func (k *compactor) run(o CompactorOptions, stop, done chan struct{}) {
 			return
 		case <-k.wakeups:
 		}
-		if !sleep(o.Delay) {
+		if !k.urgent.Load() && !sleep(o.Delay) {
 			return
 		}
-		for more := k.p.worthCompacting(o.MinWastePercent); more; {
+		for more := k.p.worthCompacting(o.MinWastePercent) || k.urgent.Load(); more; {
 			begin := time.Now()
 			if _, more = k.p.Compact(o.Budget); more {
-				more = k.p.worthCompacting(o.MinWastePercent / 2)
+				more = k.urgent.Load() || k.p.worthCompacting(o.MinWastePercent/2)
 			}
 			if !sleep(time.Duration(o.Rest) * time.Since(begin)) {
 				return
 			}
 		}
 		k.p.releaseReady(k.p.readyLimit() / 2)
+		if k.urgent.Swap(false) && !sleep(o.Delay) { // all was done that could be: not again at once
+			return
+		}
 	}
 }
 

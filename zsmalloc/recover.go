@@ -55,31 +55,30 @@ func (r *Recovery) resident(off, n int64) bool {
 	return i < len(r.extents) && r.extents[i].off <= off && off+n <= r.extents[i].end
 }
 
-// Adopt claims a handle whose object holds at least size bytes, clears a pin that its last owner died with, and
-// returns the object's tag. A handle that is damaged, or was adopted before, is ErrBadHandle.
-func (r *Recovery) Adopt(h Handle, size int) (tag uint32, err error) {
+// Adopt claims a handle whose object holds at least size bytes, and clears a pin that its last owner died with.
+// A handle that is damaged, or was adopted before, is ErrBadHandle.
+func (r *Recovery) Adopt(h Handle, size int) error {
 	p := r.p
 	if h == 0 || uint32(h) > p.handles.max || !r.resident(p.handles.base+int64(h)*8, 8) || r.isAdopted(h) {
-		return 0, ErrBadHandle
+		return ErrBadHandle
 	}
 	word := p.handles.word(h).Load()
 	l := locationOf(word)
 	if word&liveBit == 0 || int(l.class()) >= len(p.classes) {
-		return 0, ErrBadHandle
+		return ErrBadHandle
 	}
 	c := p.classes[l.class()]
 	ok := l.run() != 0 && l.run() < p.lanes[c.lane].runs && l.index() < c.objsPerZspage && size <= c.room() &&
 		r.resident(p.object(c, l.run(), l.index())/frameSize*frameSize, frameSize) &&
 		(!c.huge || r.resident(p.hugeHeaders+int64(l.run())*headerSize, headerSize))
 	if !ok {
-		return 0, ErrBadHandle
+		return ErrBadHandle
 	}
-	hd := p.header(c, l.run(), l.index())
-	if hd.handle != h {
-		return 0, ErrBadHandle
+	if p.header(c, l.run(), l.index()).handle != h {
+		return ErrBadHandle
 	}
 	if err := r.adoptZspage(c, l); err != nil {
-		return 0, err
+		return err
 	}
 	recordObj(p.handles.word(h), l.unpinned())
 	for int(h/64) >= len(r.adopted) {
@@ -87,7 +86,7 @@ func (r *Recovery) Adopt(h Handle, size int) (tag uint32, err error) {
 	}
 	r.adopted[h/64] |= 1 << (h % 64)
 	r.top = max(r.top, h)
-	return hd.tag, nil
+	return nil
 }
 
 func (r *Recovery) isAdopted(h Handle) bool {

@@ -51,3 +51,9 @@ func (p *Pool) Stats() (s Stats) {
 func (p *Pool) Moved() (framesCompacted, objectsMigrated uint64) {
 	return p.framesCompacted.Load(), p.objectsMigrated.Load()
 }
+
+// PrivateBytes returns the resident bytes of what the pool keeps outside its region of the arena.
+func (p *Pool) PrivateBytes() (n int64, err error) {
+	err = p.private.Resident(0, p.private.Size(), func(_, bytes int64) { n += bytes })
+	return n, err
+}

@@ -40,10 +40,16 @@ func upper(i int) uint64 {
 }
 
 // Observe counts one duration; a negative one counts as zero. It does not allocate.
-func (h *Histogram) Observe(d time.Duration) {
+func (h *Histogram) Observe(d time.Duration) { h.ObserveN(d, 1) }
+
+// ObserveN counts n durations that are alike.
+func (h *Histogram) ObserveN(d time.Duration, n uint64) {
+	if n == 0 {
+		return
+	}
 	ns := uint64(max(d, 0))
-	h.counts[bucket(ns)].Add(1)
-	h.sum.Add(ns)
+	h.counts[bucket(ns)].Add(n)
+	h.sum.Add(ns * n)
 	for old := h.max.Load(); ns > old && !h.max.CompareAndSwap(old, ns); old = h.max.Load() {
 	}
 }

@@ -1,0 +1,80 @@
+package zpool
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/arena"
+)
+
+// Check walks everything: zsmalloc's own Check; each slot is unlocked and its page checks; the objects in the
+// allocator are those of the slots, each of one slot; the counts agree; and the memory that the store takes is the
+// memory that is accounted for. Lost pages are no disagreement. No other call may be in progress.
+func (p *Pool) Check() error {
+	p.zs.StopCompactor()
+	err := p.zs.Check()
+	var sum counters
+	var stored, objects int64
+	w := &Worker{p: p, decoder: compressor.NewDecoders()}
+	page, seen := make([]byte, PageSize), map[word]uint64{}
+	problem := func(format string, args ...any) { err = errors.Join(err, fmt.Errorf(format, args...)) }
+	p.slots.each(func(slot uint64, at *atomic.Uint64) bool {
+		old := word(at.Load())
+		if old == 0 {
+			return true
+		}
+		stored++
+		sum.count(old, +1)
+		if old&lockBit != 0 {
+			problem("slot %d is locked", slot)
+			return true
+		}
+		if old.kind() == kindObject {
+			objects++
+			if other, twice := seen[word(old.handle())]; twice {
+				problem("slots %d and %d have the same object", other, slot)
+			}
+			seen[word(old.handle())] = slot
+		}
+		if e := w.read(slot, old, page); e != nil && old.kind() != kindLost {
+			problem("slot %d, word %#x: %w", slot, uint64(old), e)
+		}
+		return true
+	})
+	s, zs := p.Stats(), p.zs.Stats()
+	if objects != int64(zs.Objects) {
+		problem("%d slots with objects, the allocator has %d", objects, zs.Objects)
+	}
+	if stored != s.StoredPages || sum.sameFilled.Load() != s.SameFilledPages ||
+		sum.incompressible.Load() != s.IncompressiblePages || sum.compressedBytes.Load() != s.CompressedBytes {
+		problem("counted %d pages, %d same-filled, %d incompressible, %d bytes; the counters say %d, %d, %d, %d",
+			stored, sum.sameFilled.Load(), sum.incompressible.Load(), sum.compressedBytes.Load(),
+			s.StoredPages, s.SameFilledPages, s.IncompressiblePages, s.CompressedBytes)
+	}
+	if e := p.checkMemory(); e != nil {
+		problem("%w", e)
+	}
+	if err != nil {
+		return fmt.Errorf("zpool: check: %w", err)
+	}
+	return nil
+}
+
+// checkMemory compares the budget with what the system says is resident in the two arenas.
+func (p *Pool) checkMemory() error {
+	var there int64
+	err := p.a.Resident(0, p.a.Size(), func(_, n int64) { there += n })
+	private, err2 := p.zs.PrivateBytes()
+	if err = errors.Join(err, err2); err != nil {
+		return err
+	}
+	if used := p.a.Budget().Used(); used != there+private {
+		return fmt.Errorf("%d bytes resident in the store and %d beside it, %d accounted for", there, private, used)
+	}
+	if there%arena.FrameSize != 0 {
+		return fmt.Errorf("%d resident bytes are no whole frames", there)
+	}
+	return nil
+}

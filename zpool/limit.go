@@ -1,0 +1,33 @@
+package zpool
+
+import (
+	"errors"
+
+	"github.com/zswapd/zswapd/internal/arena"
+)
+
+// admit reports whether pages are taken at present: always, but for the time between hitting the limit and being back
+// at the accept threshold (zswap's pool_limit_hit and accept_threshold_percent).
+func (p *Pool) admit() bool {
+	if !p.full.Load() {
+		return true
+	}
+	b := p.a.Budget()
+	if p.zs.InUse() > b.Limit()/100*p.accept.Load() {
+		p.zs.Urge()
+		return false
+	}
+	p.full.Store(false)
+	return true
+}
+
+// refused turns an error of the allocator into one of the pool's, and notes that the limit was hit.
+func (p *Pool) refused(err error) error {
+	if !errors.Is(err, arena.ErrLimit) {
+		return ErrNoMemory
+	}
+	p.limitHit.Add(1)
+	p.full.Store(true)
+	p.zs.Urge()
+	return ErrFull
+}

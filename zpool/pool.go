@@ -1,0 +1,190 @@
+package zpool
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/zsmalloc"
+)
+
+// PageSize is the size of a page in bytes.
+const PageSize = 4096
+
+var (
+	// ErrFull is returned by Store when the page would take the pool beyond its limit, and until the pool is back
+	// below its accept threshold.
+	ErrFull = errors.New("the pool is full")
+	// ErrNoMemory is returned by Store when the system has no memory although the limit would allow it.
+	ErrNoMemory = errors.New("no memory for the page")
+	// ErrCorrupt is returned by Load when the page was damaged in memory.
+	ErrCorrupt = errors.New("the page is damaged")
+	// ErrRange is returned for slots beyond the end of the pool.
+	ErrRange = errors.New("slot beyond the end")
+)
+
+// Options say what a pool is. Slots, FrameLimit and ChainSize are fixed when its store is made.
+type Options struct {
+	Slots uint64 // pages that can be stored
+	// MaxBytes is the hard limit of the memory that the pool takes: frames, tables and slack, all of it.
+	MaxBytes int64
+	// CeilingBytes is what SetMaxBytes may raise the limit to. It costs address space only. 0 means MaxBytes.
+	CeilingBytes int64
+	// AcceptThresholdPercent: a pool that hit its limit refuses pages until it is back at this share of it. 0 means 90.
+	AcceptThresholdPercent int
+	Compressor             string // a name that compressor.New takes; "" means compressor.Default
+	ChainSize              int    // frames in the longest zspage; 0 means zsmalloc.DefaultChain
+	// Compactor starts background compaction. nil: none.
+	Compactor *zsmalloc.CompactorOptions
+}
+
+func (o Options) withDefaults() Options {
+	if o.CeilingBytes == 0 {
+		o.CeilingBytes = o.MaxBytes
+	}
+	if o.AcceptThresholdPercent == 0 {
+		o.AcceptThresholdPercent = 90
+	}
+	if o.Compressor == "" {
+		o.Compressor = compressor.Default
+	}
+	if o.ChainSize == 0 {
+		o.ChainSize = zsmalloc.DefaultChain
+	}
+	return o
+}
+
+// MinBytes is the smallest limit that a pool can work with.
+const MinBytes = 1 << 20
+
+func (o Options) validate() (err error) {
+	if o.MaxBytes < MinBytes {
+		err = errors.Join(err, fmt.Errorf("pool limit = %d bytes: want at least %d", o.MaxBytes, MinBytes))
+	}
+	if o.CeilingBytes < o.MaxBytes {
+		err = errors.Join(err, fmt.Errorf("ceiling = %d bytes: want at least the pool limit, %d", o.CeilingBytes, o.MaxBytes))
+	}
+	if o.AcceptThresholdPercent < 1 || o.AcceptThresholdPercent > 100 {
+		err = errors.Join(err, fmt.Errorf("accept threshold = %d %%: want 1..100", o.AcceptThresholdPercent))
+	}
+	return errors.Join(err, o.superblock().validate())
+}
+
+func (o Options) superblock() superblock {
+	return superblock{
+		slots:     o.Slots,
+		maxFrames: min((o.CeilingBytes+arena.FrameSize-1)/arena.FrameSize, math.MaxUint32-1),
+		chain:     uint32(o.ChainSize),
+	}
+}
+
+// Pool is a pool of compressed pages. Its methods may be called concurrently unless they say otherwise; pages go in
+// and out through a Worker for each thread.
+type Pool struct {
+	super  superblock
+	a      *arena.Arena
+	slots  *slots
+	zs     *zsmalloc.Pool
+	codec  string
+	accept atomic.Int64 // percent of the limit
+	full   atomic.Bool  // the limit was hit, and the threshold not reached since
+
+	stored     atomic.Int64 // pages, and the most there ever were
+	peakStored atomic.Int64
+	peakMemory atomic.Int64 // bytes taken when peakStored was reached
+	limitHit   atomic.Uint64
+
+	mu struct {
+		sync.Mutex
+		workers []*Worker
+	}
+}
+
+// New makes an empty pool in a new store.
+func New(o Options) (*Pool, error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("zpool: %w", err)
+	}
+	s := o.superblock()
+	a, err := arena.New("zswapd", s.size(), arena.NewBudget(o.MaxBytes))
+	if err != nil {
+		return nil, fmt.Errorf("zpool: %w", err)
+	}
+	p, err := newIn(a, s, o)
+	if err != nil {
+		return nil, fmt.Errorf("zpool: %w", errors.Join(err, a.Close()))
+	}
+	return p, nil
+}
+
+func newIn(a *arena.Arena, s superblock, o Options) (*Pool, error) {
+	if err := a.Commit(0, arena.FrameSize); err != nil {
+		return nil, err
+	}
+	zs, err := zsmalloc.New(a, s.zsBase(), s.zsmalloc())
+	if err != nil {
+		return nil, err
+	}
+	// The superblock comes last: a store that is half made is none.
+	s.encode(a.Bytes(0, superblockSize))
+	return assemble(a, s, zs, newSlots(a, s.tableBase(), s.slots), o)
+}
+
+func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, o Options) (*Pool, error) {
+	codec, err := compressor.New(o.Compressor)
+	if err != nil {
+		return nil, errors.Join(err, zs.Close())
+	}
+	p := &Pool{super: s, a: a, slots: table, zs: zs, codec: codec.Name()}
+	p.accept.Store(int64(o.AcceptThresholdPercent))
+	if o.Compactor != nil {
+		zs.StartCompactor(*o.Compactor)
+	}
+	return p, nil
+}
+
+// Slots returns how many slots the pool has.
+func (p *Pool) Slots() uint64 { return p.super.slots }
+
+// Compressor returns the name of the codec that new pages are compressed with.
+func (p *Pool) Compressor() string { return p.codec }
+
+// File returns the store's memory file, to be held by another process and given to Open; nil for a store in Go memory,
+// as race builds have it.
+func (p *Pool) File() *os.File { return p.a.File() }
+
+// SetMaxBytes changes the limit. Below what is used, nothing is dropped, but nothing more is taken.
+func (p *Pool) SetMaxBytes(n int64) error {
+	if ceiling := p.super.maxFrames * arena.FrameSize; n < MinBytes || n > ceiling {
+		return fmt.Errorf("zpool: limit = %d bytes: want %d..%d", n, MinBytes, ceiling)
+	}
+	p.a.Budget().SetLimit(n)
+	return nil
+}
+
+// Compact is one step of compaction; see zsmalloc.Pool.Compact.
+func (p *Pool) Compact(budget int) (zsmalloc.Compaction, bool) { return p.zs.Compact(budget) }
+
+// Close stops the background work and forgets the store, whose memory lives on while another process holds its file.
+// No other call may be in progress or follow.
+func (p *Pool) Close() error {
+	return errors.Join(p.zs.Close(), p.a.Close())
+}
+
+// countStored counts pages that came (n > 0) or went.
+func (p *Pool) countStored(n int64) {
+	if stored := p.stored.Add(n); n > 0 {
+		for old := p.peakStored.Load(); stored > old; old = p.peakStored.Load() {
+			if p.peakStored.CompareAndSwap(old, stored) {
+				p.peakMemory.Store(p.a.Budget().Used())
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package zpool
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"sync/atomic"
+
+	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/zsmalloc"
+)
+
+// Recovered says what Open found in a store.
+type Recovered struct {
+	Pages uint64 // stored
+	// Lost are slots whose word, handle or object is damaged. Loading one gives ErrCorrupt until it is stored to or
+	// invalidated. Damage inside an object shows when it is loaded.
+	Lost uint64
+}
+
+// Open opens the store in f, which must not be in use by anybody: the process that was is dead, or gave it up. It finds
+// all that was stored, releases all memory that is not needed for it, and owns f afterwards. Of the options, those that
+// are fixed in the store are ignored. A store that cannot be one is an error, and f is closed.
+func Open(f *os.File, o Options) (*Pool, Recovered, error) {
+	a, err := arena.Open(f, arena.NewBudget(math.MaxInt64))
+	if err != nil {
+		return nil, Recovered{}, fmt.Errorf("zpool: open: %w", errors.Join(err, f.Close()))
+	}
+	p, r, err := openIn(a, o)
+	if err != nil {
+		return nil, r, fmt.Errorf("zpool: open: %w", errors.Join(err, a.Close()))
+	}
+	return p, r, nil
+}
+
+func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
+	s, err := readSuperblock(a)
+	if err != nil {
+		return nil, Recovered{}, err
+	}
+	o = o.withDefaults()
+	o.Slots, o.ChainSize, o.CeilingBytes = s.slots, int(s.chain), max(s.maxFrames*arena.FrameSize, o.MaxBytes)
+	if err := o.validate(); err != nil {
+		return nil, Recovered{}, err
+	}
+	table := newSlots(a, s.tableBase(), s.slots)
+	if err := table.adopt(); err != nil {
+		return nil, Recovered{}, err
+	}
+	zs, err := zsmalloc.Open(a, s.zsBase(), s.zsmalloc())
+	if err != nil {
+		return nil, Recovered{}, err
+	}
+	found := adoptSlots(table, zs)
+	pool, err := zs.Finish()
+	if err != nil {
+		return nil, found.Recovered, err
+	}
+	p, err := assemble(a, s, pool, table, o)
+	if err != nil {
+		return nil, found.Recovered, err
+	}
+	p.inherit(found)
+	a.Budget().SetLimit(o.MaxBytes)
+	return p, found.Recovered, nil
+}
+
+func readSuperblock(a *arena.Arena) (s superblock, err error) {
+	there := false
+	if err := a.Resident(0, arena.FrameSize, func(_, n int64) { there = n > 0 }); err != nil {
+		return s, err
+	}
+	if !there {
+		return s, errors.New("no superblock: this is not a store")
+	}
+	if s, err = decodeSuperblock(a.Bytes(0, superblockSize)); err != nil {
+		return s, err
+	}
+	if s.size() != a.Size() {
+		return s, fmt.Errorf("a store of %d slots and %d frames has %d bytes, this one has %d", s.slots, s.maxFrames, s.size(), a.Size())
+	}
+	return s, nil
+}
+
+// found is what recovery counts while it walks the slots.
+type found struct {
+	Recovered
+	counters
+}
+
+// adoptSlots claims the objects that slots name and unlocks the slots.
+func adoptSlots(table *slots, zs *zsmalloc.Recovery) *found {
+	f := new(found)
+	table.each(func(slot uint64, at *atomic.Uint64) bool {
+		w := word(at.Load() &^ lockBit)
+		if w == 0 {
+			at.Store(0)
+			return true
+		}
+		if !adoptSlot(slot, w, zs) {
+			w = word(kindLost) << kindShift
+			f.Lost++
+		}
+		at.Store(uint64(w))
+		f.count(w, +1)
+		f.Pages++
+		return true
+	})
+	return f
+}
+
+func adoptSlot(slot uint64, w word, zs *zsmalloc.Recovery) bool {
+	switch w.kind() {
+	case kindSameFilled:
+		return w.check() == patternCheck(slot, w.pattern())
+	case kindObject:
+		return w.length() > 0 && zs.Adopt(w.handle(), w.length()) == nil
+	}
+	return false
+}
+
+// inherit takes over the counts of pages that were there before the pool's own workers.
+func (p *Pool) inherit(f *found) {
+	w := &Worker{p: p}
+	w.sameFilled.Store(f.sameFilled.Load())
+	w.incompressible.Store(f.incompressible.Load())
+	w.compressedBytes.Store(f.compressedBytes.Load())
+	w.corrupt.Store(f.Lost)
+	p.mu.workers = append(p.mu.workers, w)
+	p.countStored(int64(f.Pages))
+}

@@ -1,0 +1,226 @@
+package zpool
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/zswapd/zswapd/compressor"
+)
+
+// Worker is one thread's way into a pool. Its methods are for one goroutine at a time, and allocate nothing unless they
+// fail; many workers may be used concurrently. Slots are counted in pages.
+type Worker struct {
+	p       *Pool
+	codec   compressor.Codec
+	decoder *compressor.Decoders
+	buf     []byte // room for one page, compressed
+	raw     int    // the smallest object that is kept raw instead
+	counters
+}
+
+// NewWorker makes a worker. It lives as long as the pool.
+func (p *Pool) NewWorker() *Worker {
+	codec, err := compressor.New(p.codec)
+	if err != nil {
+		panic(err) // the pool was made with it
+	}
+	w := &Worker{
+		p: p, codec: codec, decoder: compressor.NewDecoders(),
+		buf: make([]byte, max(codec.MaxLen(PageSize), PageSize)),
+		raw: p.zs.HugeSize(),
+	}
+	p.mu.Lock()
+	p.mu.workers = append(p.mu.workers, w)
+	p.mu.Unlock()
+	return w
+}
+
+// epoch makes reading the clock half as dear: a difference needs no wall time.
+var epoch = time.Now()
+
+// pages checks a range and returns its length in pages.
+func (w *Worker) pages(first uint64, bytes int) (uint64, error) {
+	if bytes%PageSize != 0 {
+		panic(fmt.Sprintf("zpool: %d bytes are no whole pages", bytes))
+	}
+	n := uint64(bytes / PageSize)
+	if n > w.p.super.slots || first > w.p.super.slots-n {
+		return 0, ErrRange
+	}
+	return n, nil
+}
+
+// Store stores whole pages in the slots from first on, in order. It stops at the first page that cannot be stored and
+// returns why: ErrFull, ErrNoMemory or ErrRange; that page's slot and those after it are as they were.
+func (w *Worker) Store(first uint64, pages []byte) error {
+	n, err := w.pages(first, len(pages))
+	if err != nil {
+		return err
+	}
+	begin := time.Since(epoch)
+	for i := range n {
+		if err := w.storePage(first+i, pages[i*PageSize:][:PageSize]); err != nil {
+			w.stores.Add(i)
+			return err
+		}
+	}
+	w.stores.Add(n)
+	w.storeTime.ObserveN((time.Since(epoch)-begin)/time.Duration(max(n, 1)), n)
+	return nil
+}
+
+func (w *Worker) storePage(slot uint64, page []byte) error {
+	if err := w.p.slots.commit(slot); err != nil {
+		return w.reject(err)
+	}
+	if pattern, ok := sameFilled(page); ok {
+		if uint32(pattern) == uint32(pattern>>32) {
+			w.swap(slot, sameFilledWord(slot, uint32(pattern)))
+			return nil
+		}
+		binary.LittleEndian.PutUint64(w.buf, pattern)
+		return w.storeObject(slot, idPattern, w.buf[:8])
+	}
+	if n := w.codec.Compress(w.buf, page); n > 0 && n < w.raw {
+		return w.storeObject(slot, w.codec.ID(), w.buf[:n])
+	}
+	return w.storeObject(slot, compressor.Raw, page)
+}
+
+// storeObject makes an object and then the slot's page of it.
+func (w *Worker) storeObject(slot uint64, id compressor.ID, bytes []byte) error {
+	if !w.p.admit() {
+		w.rejectedFull.Add(1)
+		return ErrFull
+	}
+	h, err := w.p.zs.Malloc(len(bytes), checksum(bytes, slot, id))
+	if err != nil {
+		return w.reject(err)
+	}
+	object, _, err := w.p.zs.Pin(h)
+	if err != nil {
+		return ErrCorrupt // the word that Malloc has just written is not there any more
+	}
+	copy(object, bytes)
+	w.p.zs.Unpin(h)
+	w.swap(slot, objectWord(h, id, len(bytes)))
+	return nil
+}
+
+func (w *Worker) reject(err error) error {
+	err = w.p.refused(err)
+	if err == ErrFull {
+		w.rejectedFull.Add(1)
+	} else {
+		w.rejectedAlloc.Add(1)
+	}
+	return err
+}
+
+// swap publishes a slot's new word, 0 for none, and frees what the old one named.
+func (w *Worker) swap(slot uint64, new word) {
+	at := w.p.slots.word(slot)
+	old := lockSlot(at)
+	publish(at, new)
+	w.count(old, -1)
+	w.count(new, +1)
+	switch {
+	case old == 0 && new != 0:
+		w.p.countStored(+1)
+	case old != 0 && new == 0:
+		w.p.countStored(-1)
+	}
+	if old.kind() == kindObject && w.p.zs.Free(old.handle()) != nil {
+		w.corrupt.Add(1) // the old word or its object was damaged; the page is not wanted any more
+	}
+}
+
+// Load reads whole pages from the slots from first on. A slot that holds nothing reads as zeros. It stops at the first
+// page that is damaged, with ErrCorrupt; what dst then holds from there on means nothing.
+func (w *Worker) Load(first uint64, dst []byte) error {
+	n, err := w.pages(first, len(dst))
+	if err != nil {
+		return err
+	}
+	begin := time.Since(epoch)
+	for i := range n {
+		if err := w.loadPage(first+i, dst[i*PageSize:][:PageSize:PageSize]); err != nil {
+			w.corrupt.Add(1)
+			w.loads.Add(i)
+			return fmt.Errorf("slot %d: %w", first+i, err)
+		}
+	}
+	w.loads.Add(n)
+	w.loadTime.ObserveN((time.Since(epoch)-begin)/time.Duration(max(n, 1)), n)
+	return nil
+}
+
+func (w *Worker) loadPage(slot uint64, page []byte) error {
+	if !w.p.slots.committed(slot) {
+		clear(page)
+		return nil
+	}
+	at := w.p.slots.word(slot)
+	old := lockSlot(at)
+	err := w.read(slot, old, page)
+	publish(at, old)
+	return err
+}
+
+// read puts the page of a locked slot into page.
+func (w *Worker) read(slot uint64, old word, page []byte) error {
+	switch {
+	case old == 0:
+		clear(page)
+		return nil
+	case old.kind() == kindSameFilled && old.check() == patternCheck(slot, old.pattern()):
+		fillPage(page, uint64(old.pattern())<<32|uint64(old.pattern()))
+		return nil
+	case old.kind() == kindObject:
+		return w.readObject(slot, old, page)
+	}
+	return ErrCorrupt
+}
+
+func (w *Worker) readObject(slot uint64, old word, page []byte) error {
+	object, tag, err := w.p.zs.Pin(old.handle())
+	if err != nil {
+		return ErrCorrupt
+	}
+	defer w.p.zs.Unpin(old.handle())
+	if old.length() > len(object) {
+		return ErrCorrupt
+	}
+	object = object[:old.length():old.length()]
+	switch {
+	case checksum(object, slot, old.codec()) != tag:
+		return ErrCorrupt
+	case old.codec() == idPattern && len(object) == 8:
+		fillPage(page, binary.LittleEndian.Uint64(object))
+		return nil
+	}
+	if err := w.decoder.Decompress(old.codec(), page, object); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return nil
+}
+
+// Invalidate empties n slots from first on. It returns ErrRange.
+func (w *Worker) Invalidate(first, n uint64) error {
+	if n > w.p.super.slots || first > w.p.super.slots-n {
+		return ErrRange
+	}
+	for slot, end := first, first+n; slot < end; {
+		if !w.p.slots.committed(slot) {
+			slot = w.p.slots.nextFrame(slot)
+			continue
+		}
+		if w.p.slots.word(slot).Load() != 0 {
+			w.swap(slot, 0)
+			w.invalidated.Add(1)
+		}
+		slot++
+	}
+	return nil
+}
