@@ -1,0 +1,72 @@
+package zpool
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Pages for the benchmarks come from files of raw 4 KiB pages, one corpus a file:
+//
+//	go test ./zpool -run xxx -bench . -corpus DIR
+var corpusFlag = flag.String("corpus", "", "directory of *.bin files of raw pages for the benchmarks")
+
+type corpus struct {
+	name  string
+	pages []byte
+}
+
+func corpora(b *testing.B) (all []corpus) {
+	files, err := filepath.Glob(filepath.Join(*corpusFlag, "*.bin"))
+	if *corpusFlag == "" || err != nil || len(files) == 0 {
+		b.Skip("no -corpus with *.bin files of raw pages")
+	}
+	for _, f := range files {
+		pages, err := os.ReadFile(f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, corpus{strings.TrimSuffix(filepath.Base(f), ".bin"), pages[:len(pages)/PageSize*PageSize]})
+	}
+	return all
+}
+
+// BenchmarkDensity stores all corpora together and reports what the pool takes beyond the compressed bytes, for each
+// chain length: %over for all memory, and metadata per page.
+func BenchmarkDensity(b *testing.B) {
+	all := corpora(b)
+	for _, codec := range []string{"minlz", "zstd"} {
+		for _, chain := range []int{4, 8, 12, 16} {
+			b.Run(fmt.Sprintf("codec=%s/chain=%d", codec, chain), func(b *testing.B) {
+				for b.Loop() {
+					p, err := New(Options{Slots: 1 << 20, MaxBytes: 1 << 30, ChainSize: chain, Compressor: codec})
+					if err != nil {
+						b.Fatal(err)
+					}
+					w, slot := p.NewWorker(), uint64(0)
+					for _, c := range all {
+						if err := w.Store(slot, c.pages); err != nil {
+							b.Fatal(err)
+						}
+						slot += uint64(len(c.pages) / PageSize)
+					}
+					s, zs := p.Stats(), p.zs.Stats()
+					report := func(v float64, unit string) { b.ReportMetric(v, unit) }
+					report(100*(float64(s.MemoryBytes)/float64(s.CompressedBytes)-1), "%over")
+					report(s.Ratio(), "ratio")
+					report(float64(s.CompressedBytes)/(1<<20), "MiB-compressed")
+					report(100*float64(zs.Frames*PageSize)/float64(s.CompressedBytes)-100, "%frames-over")
+					report(float64(s.MemoryBytes-int64(zs.Frames*PageSize))/float64(s.StoredPages)+8, "metadata-B/page")
+					report(100*float64(s.SameFilledPages)/float64(s.StoredPages), "%same-filled")
+					report(100*float64(s.IncompressiblePages)/float64(s.StoredPages), "%raw")
+					if err := p.Close(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
