@@ -1,0 +1,93 @@
+package zsmalloc
+
+import (
+	"testing"
+	"time"
+)
+
+// The goroutine compacts when it is worth it, without being asked, and then rests.
+func TestBackgroundCompaction(t *testing.T) {
+	p := newTestPool(t, Options{}, 16<<20)
+	p.StartCompactor(CompactorOptions{Delay: time.Millisecond})
+	var all []object
+	for i := range 8000 {
+		all = append(all, mustPut(t, p, uint64(i), 900))
+	}
+	before := p.InUse()
+	for i, o := range all {
+		if i%10 != 0 {
+			noErr(t, p.Free(o.h))
+		}
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for p.InUse() > before/5 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes in use before, %d now: %+v", before, p.InUse(), p.Stats())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for i, o := range all {
+		if i%10 == 0 {
+			noErr(t, o.verify(p))
+		}
+	}
+}
+
+// Little to gain is left alone: holes are refilled.
+func TestCompactionIsNotWorthIt(t *testing.T) {
+	p := newTestPool(t, Options{}, 16<<20)
+	var all []object
+	for i := range 8000 {
+		all = append(all, mustPut(t, p, uint64(i), 900))
+	}
+	for i := 0; i < len(all); i += 50 {
+		noErr(t, p.Free(all[i].h))
+	}
+	if p.worthCompacting(6) {
+		t.Errorf("%d of %d frames are worth it", p.FreeableFrames(), p.Stats().Frames)
+	}
+	for i := 1; i < len(all); i += 5 {
+		if i%50 != 0 {
+			noErr(t, p.Free(all[i].h))
+		}
+	}
+	if !p.worthCompacting(6) {
+		t.Errorf("%d of %d frames are not worth it", p.FreeableFrames(), p.Stats().Frames)
+	}
+}
+
+// BenchmarkCompact frees at random and compacts: how much is copied for a frame that comes free.
+func BenchmarkCompact(b *testing.B) {
+	for _, freed := range []int{50, 90} {
+		b.Run(map[int]string{50: "freed=50", 90: "freed=90"}[freed], func(b *testing.B) {
+			var moved, frames, over float64
+			for b.Loop() {
+				b.StopTimer()
+				p := newTestPool(b, Options{Handles: 1 << 17, MaxFrames: 1 << 16}, 256<<20)
+				r := newRand(b)
+				var all []object
+				for i := range 50_000 {
+					all = append(all, mustPut(b, p, uint64(i), 200+r.IntN(2500)))
+				}
+				var live int64
+				for _, o := range all {
+					if r.IntN(100) < freed {
+						noErr(b, p.Free(o.h))
+					} else {
+						live += int64(o.size)
+					}
+				}
+				b.StartTimer()
+				did, _ := p.Compact(1 << 40)
+				b.StopTimer()
+				p.releaseReady(0)
+				moved += float64(did.Objects)
+				frames += float64(did.Frames)
+				over += 100*float64(p.InUse())/float64(live) - 100
+				b.StartTimer()
+			}
+			b.ReportMetric(moved/frames, "objects/frame")
+			b.ReportMetric(over/float64(b.N), "%over-live")
+		})
+	}
+}

@@ -1,0 +1,138 @@
+package zsmalloc
+
+import (
+	"errors"
+	"math/rand/v2"
+	"testing"
+)
+
+// Whatever a dead process left, recovery keeps what is adopted, and only that.
+func TestRecoveryKeepsWhatIsAdopted(t *testing.T) {
+	for _, chain := range []int{1, 8, 16} {
+		r := newRand(t)
+		o := small(Options{ChainSize: chain})
+		a := newArena(t, o, 8<<20)
+		var live []object
+		p, err := New(a, 0, o)
+		noErr(t, err)
+		for round := range 4 {
+			if round > 0 {
+				p, live = recoverPool(t, r, p, o, live)
+			}
+			for range 3000 {
+				if len(live) > 0 && r.IntN(5) < 2 {
+					i := r.IntN(len(live))
+					noErr(t, live[i].verify(p))
+					noErr(t, p.Free(live[i].h))
+					live[i] = live[len(live)-1]
+					live = live[:len(live)-1]
+					continue
+				}
+				o, err := put(p, r.Uint64(), 1+r.IntN(MaxSize))
+				if errors.Is(err, ErrNoSpace) {
+					p.Compact(1 << 16)
+					continue
+				}
+				noErr(t, err)
+				live = append(live, o)
+			}
+			noErr(t, p.Check())
+			noErr(t, p.private.Close()) // the process is gone; its memory in the arena is not
+		}
+		noErr(t, a.Close())
+	}
+}
+
+// recoverPool opens what the dead pool left. A tenth of the objects is forgotten: they were being stored when the
+// process died, and take no memory afterwards. Some of the others were pinned.
+func recoverPool(t *testing.T, r *rand.Rand, dead *Pool, o Options, all []object) (*Pool, []object) {
+	t.Helper()
+	used := dead.a.Budget().Used()
+	var live []object
+	for _, o := range all {
+		switch r.IntN(10) {
+		case 0:
+			continue
+		case 1:
+			dead.handles.word(o.h).Or(pinBit)
+		}
+		live = append(live, o)
+	}
+	rec, err := Open(dead.a, 0, o)
+	noErr(t, err)
+	for _, o := range live {
+		noErr(t, rec.Adopt(o.h, o.size))
+		if err := rec.Adopt(o.h, o.size); !errors.Is(err, ErrBadHandle) {
+			t.Fatalf("adopted twice: %v", err)
+		}
+	}
+	p, err := rec.Finish()
+	noErr(t, err)
+	noErr(t, p.Check())
+	if n := p.Stats().Objects; n != len(live) {
+		t.Fatalf("%d objects after recovery, want %d", n, len(live))
+	}
+	for _, o := range live {
+		noErr(t, o.verify(p))
+	}
+	if now := p.a.Budget().Used(); now > used+1<<20 {
+		t.Errorf("%d bytes before, %d after", used, now)
+	}
+	return p, live
+}
+
+// Damaged words and headers are refused, and what is whole survives beside them.
+func TestRecoveryRefusesDamage(t *testing.T) {
+	o := small(Options{})
+	a := newArena(t, o, 4<<20)
+	defer a.Close()
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	var all []object
+	for i := range 100 {
+		all = append(all, mustPut(t, p, uint64(i), 500))
+	}
+	big := mustPut(t, p, 1, MaxSize)
+	w := func(i int) uint64 { return p.handles.word(all[i].h).Load() }
+	set := func(i int, word uint64) { p.handles.word(all[i].h).Store(word) }
+	l := locationOf(w(5))
+	set(0, 0)                                                                                 // a free handle
+	set(1, w(1)&^liveBit)                                                                     // dead
+	set(2, makeLocation(255, 1, 0).unpinned())                                                // no such class
+	set(3, makeLocation(l.class(), 1<<31, 0).unpinned())                                      // no such run
+	set(4, makeLocation(l.class(), l.run(), 1<<indexBits-1).unpinned())                       // no such object
+	set(5, makeLocation(l.class(), l.run()+1000, l.index()).unpinned())                       // a hole
+	set(6, w(7))                                                                              // somebody else's object
+	p.header(p.classes[l.class()], locationOf(w(8)).run(), locationOf(w(8)).index()).handle++ // the back pointer
+	noErr(t, p.private.Close())
+
+	rec, err := Open(a, 0, o)
+	noErr(t, err)
+	for i := range 9 {
+		err := rec.Adopt(all[i].h, 500)
+		if want := i != 7; errors.Is(err, ErrBadHandle) != want {
+			t.Errorf("object %d: %v", i, err)
+		}
+	}
+	for _, bad := range []struct {
+		h    Handle
+		size int
+	}{{0, 1}, {1 << 31, 1}, {all[50].h, 4000}} {
+		if err := rec.Adopt(bad.h, bad.size); !errors.Is(err, ErrBadHandle) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	for _, o := range append(all[9:], big) {
+		noErr(t, rec.Adopt(o.h, o.size))
+	}
+	p, err = rec.Finish()
+	noErr(t, err)
+	defer func() { noErr(t, p.Close()) }()
+	for _, o := range append(all[9:], all[7], big) {
+		noErr(t, o.verify(p))
+	}
+	for range 200 {
+		mustPut(t, p, 9, 500)
+	}
+	noErr(t, p.Check())
+}
