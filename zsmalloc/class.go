@@ -100,11 +100,10 @@ func (c *class) room() int {
 	return c.size - headerSize
 }
 
-// freeableFramesLocked returns how many frames compaction could free: whole zspages' worth of free objects
-// (zs_can_compact). Preconditions: c.mu is held.
+// freeableFramesLocked returns how many frames compaction could free: those beyond what the objects take when each
+// zspage but one is full, and that one has no holes. (The kernel's zs_can_compact counts whole zspages only.)
+// Preconditions: c.mu is held.
 func (c *class) freeableFramesLocked() int {
-	if c.huge {
-		return 0
-	}
-	return (c.mu.zspages*c.objsPerZspage - c.mu.objects) / c.objsPerZspage * c.framesPer
+	full, rest := c.mu.objects/c.objsPerZspage, c.mu.objects%c.objsPerZspage
+	return c.mu.frames - full*c.framesPer - (rest*c.size+frameSize-1)/frameSize
 }

@@ -25,57 +25,39 @@ func (p *Pool) FreeableFrames() (frames int) {
 	return frames
 }
 
-// Compact is one step of compaction: it moves objects out of the emptiest zspages into the fullest of the same
-// class, first where most can be freed, until budget bytes were copied or nothing is left to do, and reports
-// what it did and whether more could be done. It gives a class lock back as soon as somebody waits for it.
+// Compact is one step of compaction. Class by class, going on where the last step ended, it moves objects out of the
+// emptiest zspages into the fullest, packs the one that is left over, and releases the frames behind it, until budget
+// bytes were copied or it has seen every class. It reports what it did and whether another step could do more. It gives
+// a class lock back as soon as somebody waits for it, and needs no new memory. Steps take turns.
 func (p *Pool) Compact(budget int) (r Compaction, more bool) {
-	for r.Bytes < budget {
-		c := p.mostFreeable()
-		if c == nil {
-			return r, false
+	p.compactMu.Lock()
+	defer p.compactMu.Unlock()
+	for range p.classes {
+		r.add(p.compactClass(p.classes[p.nextClass], budget-r.Bytes))
+		if r.Bytes >= budget {
+			return r, true
 		}
-		step := p.compactClass(c, budget-r.Bytes)
-		r.add(step)
-		if step.Objects == 0 {
-			return r, false // what is left is pinned; its owners will not be waited for
-		}
+		p.nextClass = (p.nextClass + 1) % len(p.classes)
 	}
-	return r, p.mostFreeable() != nil
-}
-
-// mostFreeable returns the class in which compaction can free the most frames, or nil.
-func (p *Pool) mostFreeable() (best *class) {
-	most := 0
-	for _, c := range p.classes {
-		c.mu.Lock()
-		if n := c.freeableFramesLocked(); n > most {
-			best, most = c, n
-		}
-		c.mu.Unlock()
-	}
-	return best
+	return r, r.Objects > 0
 }
 
 // compactClass moves objects of one class under its lock, at most budget bytes and one object.
 func (p *Pool) compactClass(c *class, budget int) (r Compaction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.freeableFramesLocked() > 0 {
+	before := c.mu.frames
+	for stop := false; !stop && c.freeableFramesLocked() > 0; {
+		var step Compaction
 		dst := p.fullestLocked(c)
-		src := p.emptiestLocked(c, dst)
-		if src == 0 || dst == 0 {
-			break
-		}
-		zspages := c.mu.zspages
-		step, stop := p.emptyLocked(c, src, dst, budget-r.Bytes)
-		if c.mu.zspages < zspages {
-			step.Frames = c.framesPer
+		if src := p.emptiestLocked(c, dst); src != 0 && dst != 0 {
+			step, stop = p.emptyLocked(c, src, dst, budget-r.Bytes)
+		} else {
+			step, stop = p.packLocked(c, src|dst, budget-r.Bytes), true
 		}
 		r.add(step)
-		if stop {
-			break
-		}
 	}
+	r.Frames = before - c.mu.frames
 	p.objectsMigrated.Add(uint64(r.Objects))
 	p.framesCompacted.Add(uint64(r.Frames))
 	return r
@@ -110,36 +92,74 @@ func (p *Pool) emptiestLocked(c *class, dst uint32) uint32 {
 	return 0
 }
 
-// emptyLocked moves objects from src to dst until src is empty, dst is full, the budget is used up, somebody
-// waits for the lock, or an object is pinned. stop says that the class is to be left alone for now.
+// emptyLocked moves objects from src to dst until src is empty or dst full; stop says that it ended before, because the
+// budget is used up, somebody waits for the lock, or an object is pinned.
 func (p *Pool) emptyLocked(c *class, src, dst uint32, budget int) (r Compaction, stop bool) {
 	from, to := p.zspageAt(c.lane, src), p.zspageAt(c.lane, dst)
 	for i := 0; i < int(from.fresh); i++ {
-		h := p.header(c, src, i).handle
-		if h == 0 {
+		if p.header(c, src, i).handle == 0 {
 			continue
-		}
-		if int(to.inuse) == c.objsPerZspage {
-			return r, r.Skipped > 0
 		}
 		last := from.inuse == 1
-		switch moved, err := p.migrateLocked(c, h, src, i, dst); {
-		case err != nil:
-			return r, true
-		case !moved:
-			r.Skipped++
-			continue
-		}
-		r.Objects++
-		r.Bytes += c.size
-		if last {
-			return r, r.Bytes >= budget || c.mu.contended()
-		}
-		if r.Bytes >= budget || c.mu.contended() {
-			return r, true
+		if stop = p.moveLocked(c, src, i, dst, &r, budget); stop || last || int(to.inuse) == c.objsPerZspage {
+			return r, stop
 		}
 	}
 	return r, true // what is left in src is pinned
+}
+
+// packLocked moves the last objects of a zspage into its first holes and releases the frames at its end.
+func (p *Pool) packLocked(c *class, run uint32, budget int) (r Compaction) {
+	if run == 0 {
+		return r
+	}
+	z := p.zspageAt(c.lane, run)
+	p.sortFreeLocked(c, run, z)
+	for stop := false; !stop; {
+		for z.fresh > 0 && p.header(c, run, int(z.fresh)-1).handle == 0 {
+			z.fresh--
+		}
+		if z.free >= z.fresh { // noObject is the largest number there is
+			break
+		}
+		last := int(z.fresh) - 1
+		if stop = p.moveLocked(c, run, last, run, &r, budget); z.free == uint16(last) {
+			z.free = uint16(p.header(c, run, last).tag) // it lies behind the end now
+		}
+	}
+	p.sortFreeLocked(c, run, z)
+	have, need := int(z.committed.Load()), (int(z.fresh)*c.size+frameSize-1)/frameSize
+	if need < have && p.a.Release(p.frames(c.lane, run)+int64(need)*frameSize, int64(have-need)*frameSize) == nil {
+		z.committed.Store(uint32(need))
+		c.mu.frames -= have - need
+	}
+	return r
+}
+
+// sortFreeLocked rebuilds the free list of a zspage in rising order, so that the next object comes from its front.
+func (p *Pool) sortFreeLocked(c *class, run uint32, z *zspage) {
+	z.free = noObject
+	for i := int(z.fresh) - 1; i >= 0; i-- {
+		if h := p.header(c, run, i); h.handle == 0 {
+			h.tag = uint32(z.free)
+			z.free = uint16(i)
+		}
+	}
+}
+
+// moveLocked migrates one object, counts it, and says whether to stop for now.
+func (p *Pool) moveLocked(c *class, src uint32, i int, dst uint32, r *Compaction, budget int) (stop bool) {
+	moved, err := p.migrateLocked(c, p.header(c, src, i).handle, src, i, dst)
+	switch {
+	case err != nil:
+		return true
+	case !moved:
+		r.Skipped++
+		return src == dst // packing goes from the end, and this one is in the way
+	}
+	r.Objects++
+	r.Bytes += c.size
+	return r.Bytes >= budget || c.mu.contended()
 }
 
 // migrateLocked moves one object to another zspage of its class, if nobody has it pinned. The order of its steps

@@ -49,5 +49,6 @@
 //  6. A handle is freed by the path that pinned it, after the object is gone; so a handle found in the header
 //     of an allocated object, under the class lock, is alive.
 //
-// Lock order: pin → class.mu → lane.mu; handles.mu is a leaf of its own.
+// Lock order: compactMu → class.mu → lane.mu; pin → class.mu (compaction, inside class.mu, only tries the pin);
+// handles.mu is a leaf.
 package zsmalloc

@@ -3,6 +3,7 @@ package zsmalloc
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/zswapd/zswapd/internal/arena"
@@ -56,6 +57,9 @@ type Pool struct {
 	classes     []*class
 	slots       [sizeSlots]uint8 // size slot → class
 	compactor   compactor
+
+	compactMu sync.Mutex // held for a step of compaction
+	nextClass int        // where the next one goes on; guarded by compactMu
 
 	readyFrames      atomic.Int64
 	framesCompacted  atomic.Uint64 // frames that compaction freed
