@@ -70,3 +70,39 @@ func BenchmarkDensity(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkStore and BenchmarkLoad are the time of one page on one worker, in a pool that has the corpus already.
+func BenchmarkStore(b *testing.B) {
+	benchmarkPages(b, func(w *Worker, slot uint64, page []byte) error { return w.Store(slot, page) })
+}
+
+func BenchmarkLoad(b *testing.B) {
+	buf := make([]byte, PageSize)
+	benchmarkPages(b, func(w *Worker, slot uint64, _ []byte) error { return w.Load(slot, buf) })
+}
+
+func benchmarkPages(b *testing.B, call func(w *Worker, slot uint64, page []byte) error) {
+	for _, c := range corpora(b) {
+		b.Run("corpus="+c.name, func(b *testing.B) {
+			n := uint64(len(c.pages) / PageSize)
+			p, err := New(Options{Slots: n, MaxBytes: 1 << 30})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			w := p.NewWorker()
+			if err := w.Store(0, c.pages); err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(PageSize)
+			b.ReportAllocs()
+			slot := uint64(0)
+			for b.Loop() {
+				if err := call(w, slot, c.pages[slot*PageSize:][:PageSize]); err != nil {
+					b.Fatal(err)
+				}
+				slot = (slot + 1) % n
+			}
+		})
+	}
+}
