@@ -1,0 +1,3 @@
+// Package rules holds the tree to its own rules, as a test: who may import whom, where unsafe may be, what every
+// package has.
+package rules
