@@ -1,0 +1,58 @@
+// Zswapd gives Linux compressed swap in memory, from user space.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/zswapd/zswapd/internal/launch"
+	"github.com/zswapd/zswapd/internal/run"
+	"github.com/zswapd/zswapd/internal/swapdev"
+)
+
+// Exit codes of our own; otherwise that of the command that was run.
+const (
+	exitMachine = 1 // the machine lacks something, or failed
+	exitUsage   = 2 // what was asked for makes no sense
+)
+
+func main() {
+	launch.Main()  // in a child that is to execute a command, does not return
+	swapdev.Main() // in a child that is to turn swap off, does not return
+	root := &cobra.Command{
+		Use:           "zswapd",
+		Short:         "Compressed swap in memory, from user space",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return run.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	code := 0
+	root.AddCommand(runCommand(&code), workloadCommand())
+	if err := root.ExecuteContext(context.Background()); err != nil {
+		complain(err)
+		os.Exit(exitCode(err))
+	}
+	os.Exit(code)
+}
+
+// complain prints each problem on a line of its own.
+func complain(err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(os.Stderr, "zswapd: "+strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func exitCode(err error) int {
+	var usage run.UsageError
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+		return exitUsage
+	}
+	return exitMachine
+}

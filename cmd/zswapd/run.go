@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/guard"
+	"github.com/zswapd/zswapd/internal/report"
+	"github.com/zswapd/zswapd/internal/run"
+	"github.com/zswapd/zswapd/internal/swapdev"
+)
+
+// size is a flag like 256M or 1.5GiB, in powers of 1024.
+type size int64
+
+func (s *size) Set(text string) error {
+	n, err := units.RAMInBytes(text)
+	if err != nil || n <= 0 {
+		return fmt.Errorf("%q is no size: want a number with a unit, such as 256M or 1.5G", text)
+	}
+	*s = size(n)
+	return nil
+}
+
+func (s *size) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return report.Bytes(int64(*s))
+}
+func (*size) Type() string { return "size" }
+
+// rate is a number of faults per second, or off.
+type rate float64
+
+func (r *rate) Set(text string) error {
+	if text == "off" {
+		*r = -1
+		return nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0 && n <= 1e9) {
+		return fmt.Errorf("%q: want a number of faults per second, or off", text)
+	}
+	*r = rate(n)
+	return nil
+}
+
+func (r *rate) String() string {
+	if *r < 0 {
+		return "off"
+	}
+	return strconv.FormatFloat(float64(*r), 'f', -1, 64)
+}
+func (*rate) Type() string { return "rate" }
+
+func runCommand(code *int) *cobra.Command {
+	memory, swap, pool, hold := size(256<<20), size(4<<30), size(0), rate(200)
+	o := run.Options{State: swapdev.DefaultDir, Progress: os.Stderr, Self: []string{"/proc/self/exe", workloadName}}
+	var file string
+	c := &cobra.Command{
+		Use:   "run [flags] [-- COMMAND ARG...]",
+		Short: "Run a command in less memory than it needs, swapping to compressed memory",
+		Long: `Run a command in a memory cgroup with a limit. What does not fit is swapped by the kernel into a compressed
+pool in this process, and comes back when it is touched. Ends with a report; the command's exit code becomes ours.
+
+Without a command, a built-in workload fills four times the limit with realistic pages, touches them at random and
+verifies every byte. Without root, it does so against the pool in this process: no kernel swap, but the same numbers.`,
+		Example: `  sudo zswapd run
+  sudo zswapd run --memory 512M -- make test
+  sudo zswapd run --memory 512M --no-swap -- make test`,
+		DisableFlagsInUseLine: true,
+		Args:                  commandAfterDashes,
+		RunE: func(c *cobra.Command, args []string) error {
+			o.Args, o.Memory, o.Swap, o.PoolLimit, o.HoldRate = args, int64(memory), int64(swap), int64(pool), float64(hold)
+			r, err := runWith(c, &o)
+			if r != nil {
+				*code = r.Command.ExitCode
+				err = errors.Join(err, r.WriteText(os.Stderr), writeJSON(file, r))
+			}
+			return err
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.Var(&memory, "memory", "limit of the command's memory")
+	f.Var(&swap, "swap", "size of the swap device")
+	f.Var(&pool, "pool-limit", "limit of the pool's memory, all overhead counted (default half of what is free)")
+	f.StringVar(&o.Compressor, "compressor", compressor.Default, "codec of the pool")
+	f.StringVar(&file, "report", "", "write the report to this file, as JSON")
+	f.BoolVar(&o.NoSwap, "no-swap", false, "do not swap: what the limit does without us")
+	f.IntVar(&o.Priority, "priority", swapdev.MaxPriority, "priority of the swap device among others")
+	f.Var(&hold, "latency-hold", "faults per second from which on idle CPUs are kept awake, or off")
+	f.DurationVar(&o.SpinMax, "spin", 50*time.Microsecond, "longest time to spin for the next request; 0 for never")
+	f.Uint64Var(&o.Seed, "seed", 1, "of the built-in workload")
+	_ = c.RegisterFlagCompletionFunc("compressor", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// commandAfterDashes refuses "run make": the flags of a command would be taken for ours.
+func commandAfterDashes(c *cobra.Command, args []string) error {
+	if at := c.ArgsLenAtDash(); len(args) > 0 && at != 0 {
+		return run.UsageError{Err: fmt.Errorf("put -- before the command: %s -- %s", c.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+func runWith(c *cobra.Command, o *run.Options) (*report.Report, error) {
+	if err := o.Complete(); err != nil {
+		return nil, err
+	}
+	if os.Geteuid() != 0 {
+		return run.InProcess(c.Context(), o)
+	}
+	if !o.NoSwap {
+		steps, before := guard.Protect(guard.Options{})
+		for _, s := range steps {
+			if !s.OK {
+				fmt.Fprintf(os.Stderr, "zswapd: warning: %s\n", s)
+			}
+		}
+		o.Before = before.String()
+	}
+	if width, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil {
+		o.Live = run.NewLiveLine(os.Stderr, width)
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	return run.Run(ctx, o)
+}
+
+func writeJSON(file string, r *report.Report) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return errors.Join(r.WriteJSON(f), f.Close())
+}

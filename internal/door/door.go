@@ -1,0 +1,102 @@
+package door
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/fuse"
+	"github.com/zswapd/zswapd/internal/pmqos"
+	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/zpool"
+)
+
+// Options say how a pool is offered. The zero values of the optional ones are what a user wants.
+type Options struct {
+	Pool     *zpool.Pool  // all of whose slots become the device
+	Record   *swapdev.Run // notes what is made, for the next start after a kill
+	Label    string       // of the swap area
+	Priority int          // of the swap device, 0..swapdev.MaxPriority
+	Threads  int          // that serve; 0: what fuse thinks best
+	SpinMax  time.Duration
+	Hold     *pmqos.Hold // may be nil
+}
+
+// Door is a pool that the kernel swaps to.
+type Door struct {
+	server *fuse.Server
+	device *swapdev.Device
+	hold   *pmqos.Hold
+}
+
+// Open makes the pool a swap device. The pool must be empty, and not be closed before the door.
+func Open(o Options) (d *Door, err error) {
+	header, err := swapdev.Header(o.Pool.Slots(), o.Label)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Pool.NewWorker().Store(0, header[:]); err != nil {
+		return nil, fmt.Errorf("swap header: %w", err)
+	}
+	d = &Door{hold: o.Hold}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.undo())
+			d = nil
+		}
+	}()
+	d.server, err = fuse.Mount(fuse.Config{
+		Pages:    o.Pool.Slots(),
+		Threads:  o.Threads,
+		NewStore: func() fuse.Store { return o.Pool.NewWorker() },
+		SpinMax:  o.SpinMax,
+		Hold:     o.Hold,
+	})
+	if err != nil {
+		return d, err
+	}
+	d.device, err = swapdev.Attach(d.server.File(), swapdev.Options{Tag: o.Record.Tag(), Intent: o.Record.SetLoop})
+	if err != nil {
+		return d, err
+	}
+	if err := d.server.File().Close(); err != nil { // the loop device has it
+		return d, err
+	}
+	return d, d.device.SwapOn(o.Priority, true)
+}
+
+// undo takes back what Open did before it failed; swap is not on.
+func (d *Door) undo() (err error) {
+	if d.device != nil {
+		err = d.device.Detach()
+	}
+	if d.server != nil {
+		err = errors.Join(err, d.server.Close())
+	}
+	return err
+}
+
+// Device returns the path of the swap device.
+func (d *Door) Device() string { return d.device.Path() }
+
+// Used returns the bytes that are swapped out to the device.
+func (d *Door) Used() (uint64, error) { return d.device.Used() }
+
+// Stats returns the server's numbers.
+func (d *Door) Stats() fuse.Stats { return d.server.Stats() }
+
+// Warnings tells which settings of the device did not take.
+func (d *Door) Warnings() []string { return d.device.Warnings() }
+
+// Gone is closed when nobody serves the device any more, which is only right after Close.
+func (d *Door) Gone() <-chan struct{} { return d.server.Gone() }
+
+// Close brings everything back into memory and takes the device away. If the memory is not there it is a
+// *swapdev.NoRoomError, and if ctx ends first its error; then the door stays open, and Close can be called again.
+func (d *Door) Close(ctx context.Context, o swapdev.OffOptions) error {
+	if err := d.device.SwapOff(ctx, o); err != nil {
+		return err
+	}
+	return d.undo()
+}

@@ -1,0 +1,48 @@
+package fuse
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Adopt serves a connection whose server is dead and which another process has kept alive by holding its
+// descriptor. It owns fd from now on, errors included. The kernel is asked to send again what the dead server
+// had read and not answered (Linux 6.9); cfg.Pages must be what the connection was made with.
+//
+// The dead server must be dead: a request that both serve may be answered with the older data.
+func Adopt(fd int, cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("fuse: %w", errors.Join(err, unix.Close(fd)))
+	}
+	s, err := newServer(fd, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("fuse: %w", err)
+	}
+	if err := s.adopt(); err != nil {
+		close(s.gone)
+		return nil, fmt.Errorf("fuse: adopt: %w", errors.Join(err, s.Close()))
+	}
+	return s, nil
+}
+
+func (s *Server) adopt() error {
+	if err := unix.SetNonblock(s.fd, true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	if err := resend(s.fd); err != nil {
+		return err
+	}
+	return s.start()
+}
+
+// resend moves all requests that were read and not answered back into the queue, before those that wait.
+func resend(fd int) error {
+	var note [outHeaderBytes]byte // a reply to request 0 is a notification: its code stands in the place of the error
+	native.PutUint32(note[:], uint32(len(note)))
+	native.PutUint32(note[4:], notifyResend)
+	_, err := unix.Write(fd, note[:])
+	return os.NewSyscallError("write resend", err)
+}

@@ -1,0 +1,159 @@
+package fuse
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/pmqos"
+)
+
+const (
+	maxThreads = 64
+	maxSpin    = 10 * time.Millisecond
+)
+
+// Store is one thread's door to the pages. Offsets and counts are in pages of 4096 bytes, slices are multiples
+// of that and are not kept after the call. A page that was never stored, or was invalidated, loads as zeros.
+// Any error reaches the client as EIO. A call must not wait for anything that needs this file.
+type Store interface {
+	Load(first uint64, dst []byte) error
+	Store(first uint64, src []byte) error
+	Invalidate(first, n uint64) error
+}
+
+// Config is what a Server needs to know.
+type Config struct {
+	Pages    uint64        // size of the file
+	Threads  int           // serving OS threads; 0 = one per CPU, from 2 to 4
+	NewStore func() Store  // called once per thread, before serving
+	SpinMax  time.Duration // longest spin for the next request; 0 = never spin
+	Hold     *pmqos.Hold   // told about every READ; may be nil
+}
+
+// Validate reports every setting that cannot work, with its value.
+func (c *Config) Validate() (err error) {
+	if c.Pages == 0 || c.Pages > 1<<51 {
+		err = errors.Join(err, fmt.Errorf("pages = %d: want 1 to 2^51", c.Pages))
+	}
+	if c.Threads < 0 || c.Threads > maxThreads {
+		err = errors.Join(err, fmt.Errorf("threads = %d: want 0 to %d", c.Threads, maxThreads))
+	}
+	if c.SpinMax < 0 || c.SpinMax > maxSpin {
+		err = errors.Join(err, fmt.Errorf("spin = %v: want 0 to %v", c.SpinMax, maxSpin))
+	}
+	if c.NewStore == nil {
+		err = errors.Join(err, errors.New("no store"))
+	}
+	return err
+}
+
+// Server serves one connection.
+type Server struct {
+	cfg  Config
+	fd   int      // /dev/fuse, O_NONBLOCK
+	stop int      // eventfd: readable when it is time to stop
+	file *os.File // nil after Adopt
+
+	flags    atomic.Uint64 // agreed at INIT; 0 after Adopt
+	stats    counters
+	crew     crew
+	patience *patience
+	locked   bool // all buffers are locked in memory
+
+	threads sync.WaitGroup
+	gone    chan struct{} // closed when the last thread has ended
+	once    sync.Once
+	err     error // of Close
+}
+
+// newServer makes a server on a /dev/fuse descriptor, which it owns from now on, errors included.
+// No thread runs yet.
+func newServer(fd int, cfg Config) (*Server, error) {
+	cfg.Threads = cmp.Or(cfg.Threads, min(max(runtime.NumCPU(), 2), 4))
+	s := &Server{cfg: cfg, fd: fd, gone: make(chan struct{}), locked: true}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, errors.Join(os.NewSyscallError("eventfd", err), unix.Close(fd))
+	}
+	s.stop = stop
+	s.crew.init(cfg.SpinMax)
+	return s, nil
+}
+
+// start makes the threads and their stores, and serves.
+func (s *Server) start() error {
+	threads := make([]*thread, 0, s.cfg.Threads)
+	for range s.cfg.Threads {
+		t, err := newThread(s)
+		if err != nil {
+			for _, t := range threads {
+				err = errors.Join(err, t.free())
+			}
+			return err
+		}
+		threads = append(threads, t)
+	}
+	s.patience = newPatience(s, threads)
+	for _, t := range threads {
+		s.threads.Go(t.run)
+	}
+	go func() {
+		s.threads.Wait()
+		for _, t := range threads {
+			t.free() // an unmap of what we mapped cannot fail
+		}
+		close(s.gone)
+	}()
+	return nil
+}
+
+// File returns the one file, opened for reading and writing with O_DIRECT, for the loop device to take. The
+// Server closes it; the caller may close it earlier. It is nil after Adopt: the loop device has the file.
+func (s *Server) File() *os.File { return s.file }
+
+// Fd returns the descriptor of the connection, which stays the Server's. While another process holds a copy,
+// the connection outlives this one and can be adopted.
+func (s *Server) Fd() int { return s.fd }
+
+// Gone is closed when no thread serves any more: after Close, or when the kernel has ended the connection
+// because the last user of the file went away.
+func (s *Server) Gone() <-chan struct{} { return s.gone }
+
+// Close lets the threads finish the requests they have read, stops them and gives the connection up. If no
+// other process holds the descriptor, all I/O that still waits ends in an error; if one does, the I/O waits for
+// a server that adopts it. Close may be called more than once.
+func (s *Server) Close() error {
+	s.once.Do(func() {
+		s.halt()
+		s.err = errors.Join(s.err, unix.Close(s.fd), unix.Close(s.stop))
+		if s.file != nil {
+			if err := s.file.Close(); !errors.Is(err, os.ErrClosed) {
+				s.err = errors.Join(s.err, err)
+			}
+		}
+		if s.err != nil {
+			s.err = fmt.Errorf("fuse: close: %w", s.err)
+		}
+	})
+	return s.err
+}
+
+// halt stops the threads and waits for them.
+func (s *Server) halt() {
+	s.crew.stopping.Store(true)
+	if _, err := unix.Write(s.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+		panic("fuse: eventfd: " + err.Error()) // it has room for 2^64-1
+	}
+	s.crew.stopAll()
+	<-s.gone
+	s.patience.close()
+	s.crew.idle.close()
+}

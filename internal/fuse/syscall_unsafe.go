@@ -1,0 +1,40 @@
+package fuse
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The raw calls do not tell the Go scheduler: they never wait, and the scheduler's books cost more than they do.
+
+// rawRead reads once from a descriptor that does not block. b must not be empty.
+func rawRead(fd int, b []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return int(n), errno
+}
+
+// rawWrite writes all of b in one call; a /dev/fuse takes it whole or not at all.
+func rawWrite(fd int, b []byte) unix.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return errno
+}
+
+// rawPread reads from a file that never waits, such as one of /proc.
+func rawPread(fd int, b []byte, offset int64) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(offset), 0, 0)
+	return int(n), errno
+}
+
+const futexPrivate = 128 // FUTEX_PRIVATE_FLAG; with 0 FUTEX_WAIT, with 1 FUTEX_WAKE
+
+// futexWait sleeps while *word is value. It may return for no reason.
+func futexWait(word *atomic.Uint32, value uint32) {
+	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexPrivate|0, uintptr(value), 0, 0, 0)
+}
+
+// futexWake wakes at most n threads that sleep on word.
+func futexWake(word *atomic.Uint32, n int) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexPrivate|1, uintptr(n), 0, 0, 0)
+}

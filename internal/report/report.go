@@ -1,0 +1,109 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/zswapd/zswapd/internal/histogram"
+	"github.com/zswapd/zswapd/internal/workload"
+)
+
+// Version is that of the JSON form.
+const Version = 1
+
+// Report is the result of one run. Sizes are in bytes, counts of pages in pages of 4 KiB.
+type Report struct {
+	Version    int     `json:"version"`
+	Command    Command `json:"command"`
+	LimitBytes int64   `json:"limit_bytes"` // of the command's memory
+	Swap       Swap    `json:"swap"`
+	Pool       Pool    `json:"pool"`
+	Latency    Latency `json:"latency"`
+	Errors     Errors  `json:"errors"`
+	Daemon     Daemon  `json:"daemon"`
+	// Workload is the result of the built-in workload, if that is what ran.
+	Workload *workload.Result `json:"workload,omitempty"`
+}
+
+// Command is what ran. Times and memory are those of it and the children that it waited for.
+type Command struct {
+	Args          []string `json:"args"`
+	ExitCode      int      `json:"exit_code"`
+	WallSeconds   float64  `json:"wall_seconds"`
+	UserSeconds   float64  `json:"user_seconds"`
+	SystemSeconds float64  `json:"system_seconds"`
+	MaxRSSBytes   int64    `json:"max_rss_bytes"`
+	MajorFaults   int64    `json:"major_faults"` // of all in its memory cgroup
+	OOMKills      uint64   `json:"oom_kills"`
+}
+
+// Swap is what the kernel did with the device.
+type Swap struct {
+	Device         string `json:"device"` // "" without kernel swap
+	SizeBytes      int64  `json:"size_bytes"`
+	PeakUsedBytes  int64  `json:"peak_used_bytes"`
+	PagesOut       uint64 `json:"pages_out"`
+	PagesIn        uint64 `json:"pages_in"`
+	DiscardedPages uint64 `json:"discarded_pages"`
+}
+
+// Pool is what it cost. Numbers of pages and bytes are those at the end of the command, unless they say peak.
+type Pool struct {
+	Codec               string            `json:"codec"`
+	LimitBytes          int64             `json:"limit_bytes"`
+	StoredPages         int64             `json:"stored_pages"`
+	PeakStoredPages     int64             `json:"peak_stored_pages"`
+	SameFilledPages     int64             `json:"same_filled_pages"`
+	IncompressiblePages int64             `json:"incompressible_pages"`
+	CompressedBytes     int64             `json:"compressed_bytes"`
+	MemoryBytes         int64             `json:"memory_bytes"`
+	PeakMemoryBytes     int64             `json:"peak_memory_bytes"`
+	Ratio               float64           `json:"ratio"`       // pages stored over all memory they took, at the peak
+	SavedBytes          int64             `json:"saved_bytes"` // pages stored less all memory they took, at the peak
+	PagesCompacted      uint64            `json:"pages_compacted"`
+	ObjectsMigrated     uint64            `json:"objects_migrated"`
+	Rejected            map[string]uint64 `json:"rejected"` // pages, by reason
+}
+
+// Latency is what a page took in the pool, without the kernel's part.
+type Latency struct {
+	Store Quantiles `json:"store_ns"`
+	Load  Quantiles `json:"load_ns"`
+}
+
+// Quantiles are in nanoseconds.
+type Quantiles struct {
+	P50 int64 `json:"p50"`
+	P90 int64 `json:"p90"`
+	P99 int64 `json:"p99"`
+	Max int64 `json:"max"`
+}
+
+// QuantilesOf reads the quantiles off a histogram.
+func QuantilesOf(s *histogram.Snapshot) Quantiles {
+	return Quantiles{int64(s.Quantile(0.5)), int64(s.Quantile(0.9)), int64(s.Quantile(0.99)), int64(s.Max)}
+}
+
+// Errors are what went wrong.
+type Errors struct {
+	Corrupt uint64 `json:"corrupt"` // pages found damaged
+	IO      uint64 `json:"io"`      // requests that were answered with an I/O error
+}
+
+// Daemon is what we took ourselves.
+type Daemon struct {
+	RSSBytes   int64   `json:"rss_bytes"` // the most that was resident, the pool's memory included
+	OwnBytes   int64   `json:"own_bytes"` // resident at the end, without the pool's memory
+	CPUSeconds float64 `json:"cpu_seconds"`
+}
+
+// WriteJSON writes the contract's form.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(r); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package run
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/door"
+	"github.com/zswapd/zswapd/zpool"
+)
+
+const (
+	sampleEvery = 100 * time.Millisecond // how often the peak of what is swapped out is looked for
+	showEvery   = 5                      // samples from one live line to the next
+)
+
+// monitor watches a run: it finds the peak of what is swapped out, and keeps the live line.
+type monitor struct {
+	pool *zpool.Pool
+	door *door.Door // nil without kernel swap
+	live *LiveLine
+	peak int64 // bytes
+
+	stop, done chan struct{}
+}
+
+func startMonitor(p *zpool.Pool, d *door.Door, live *LiveLine) *monitor {
+	m := &monitor{pool: p, door: d, live: live, stop: make(chan struct{}), done: make(chan struct{})}
+	go m.run()
+	return m
+}
+
+// close takes a last sample and ends the line. It returns the most bytes that were swapped out.
+func (m *monitor) close() int64 {
+	close(m.stop)
+	<-m.done
+	m.live.Clear()
+	return m.peak
+}
+
+func (m *monitor) run() {
+	defer close(m.done)
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	shown := m.sample()
+	for n := 1; ; n++ {
+		select {
+		case <-m.stop:
+			m.sample()
+			return
+		case <-tick.C:
+		}
+		if s := m.sample(); n%showEvery == 0 && m.live != nil {
+			m.live.Show(s.line(&shown))
+			shown = s
+		}
+	}
+}
+
+func (m *monitor) sample() sample {
+	s := sample{at: time.Now()}
+	if m.door != nil {
+		if used, err := m.door.Used(); err == nil {
+			s.used = int64(used)
+		}
+	}
+	m.peak = max(m.peak, s.used)
+	if m.live != nil {
+		s.pool = m.pool.Stats()
+		s.reads = s.pool.Loads
+		if m.door != nil {
+			s.waiting, s.waited = readWaits(m.door.Device())
+		} else {
+			s.used = s.pool.StoredPages * zpool.PageSize
+		}
+	}
+	return s
+}
+
+// readWaits returns how many reads a block device has served, and how long they took altogether, from the kernel's books
+// (fields 1 and 4 of /sys/block/NAME/stat). The time has the resolution of a millisecond in all.
+func readWaits(device string) (n uint64, all time.Duration) {
+	b, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(device), "stat"))
+	fields := strings.Fields(string(b))
+	if err != nil || len(fields) < 4 {
+		return 0, 0
+	}
+	n, err1 := strconv.ParseUint(fields[0], 10, 64)
+	ms, err2 := strconv.ParseUint(fields[3], 10, 63)
+	if err1 != nil || err2 != nil {
+		return 0, 0
+	}
+	return n, time.Duration(ms) * time.Millisecond
+}

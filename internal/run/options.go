@@ -1,0 +1,95 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"time"
+
+	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/report"
+	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/zpool"
+)
+
+// Options are what the user asked for.
+type Options struct {
+	Args       []string // the command; empty: the built-in workload
+	Memory     int64    // limit of the command, bytes
+	Swap       int64    // size of the swap device, bytes
+	PoolLimit  int64    // limit of the pool, bytes; 0: half of the memory that is available, at most Swap
+	Compressor string
+	NoSwap     bool // the baseline: the limit without us
+	Priority   int  // of the swap device
+	Seed       uint64
+	HoldRate   float64 // faults per second from which on CPUs are kept awake; negative: never
+	SpinMax    time.Duration
+
+	State    string        // folder of records of what runs have made
+	Self     []string      // how to start this program's workload
+	Before   string        // what guard.Protect changed and the command gets back
+	Progress io.Writer     // for notes and warnings
+	Live     *LiveLine     // nil: none
+	Deadline time.Duration // for taking things down when nobody asks for patience; 0: a minute
+}
+
+const (
+	minMemory = 8 << 20
+	minSwap   = 1 << 20
+	maxSwap   = int64(zpool.MaxSlots) * zpool.PageSize
+)
+
+// UsageError is a mistake of the user's, as opposed to a lack of the machine's.
+type UsageError struct{ Err error }
+
+func (e UsageError) Error() string { return e.Err.Error() }
+func (e UsageError) Unwrap() error { return e.Err }
+
+func usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+
+// Complete fills in what follows from the machine, and reports every mistake at once.
+func (o *Options) Complete() error {
+	var errs []error
+	check := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, usagef(format, args...))
+		}
+	}
+	check(o.Memory < minMemory, "--memory %s: no program works in less than %s; give it more", report.Bytes(o.Memory), report.Bytes(minMemory))
+	check(!o.NoSwap && (o.Swap < minSwap || o.Swap > maxSwap), "--swap %s: want %s to %s", report.Bytes(o.Swap), report.Bytes(minSwap), report.Bytes(maxSwap))
+	check(o.PoolLimit != 0 && o.PoolLimit < zpool.MinBytes, "--pool-limit %s: the pool needs at least %s for its tables", report.Bytes(o.PoolLimit), report.Bytes(zpool.MinBytes))
+	check(o.Priority < 0 || o.Priority > swapdev.MaxPriority, "--priority %d: want 0 to %d", o.Priority, swapdev.MaxPriority)
+	if _, err := compressor.New(o.Compressor); err != nil {
+		errs = append(errs, usagef("--compressor: %w", err))
+	}
+	if len(o.Args) > 0 {
+		if _, err := exec.LookPath(o.Args[0]); err != nil {
+			errs = append(errs, usagef("cannot run %q: %w; give a program's path or a name in $PATH", o.Args[0], errors.Unwrap(err)))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	o.Swap = o.Swap / zpool.PageSize * zpool.PageSize
+	return o.completePoolLimit()
+}
+
+// completePoolLimit makes sure that pool and command together fit what the machine has free.
+func (o *Options) completePoolLimit() error {
+	if o.NoSwap {
+		return nil
+	}
+	free, err := swapdev.MemAvailable()
+	if err != nil {
+		return fmt.Errorf("how much memory is free: %w", err)
+	}
+	if o.PoolLimit == 0 {
+		o.PoolLimit = max(min(int64(free)/2, o.Swap), zpool.MinBytes)
+	}
+	if need := o.PoolLimit + min(o.Memory, int64(free)/4); need > int64(free) {
+		return usagef("--pool-limit %s: the machine has only %s of memory free; take less than %s",
+			report.Bytes(o.PoolLimit), report.Bytes(int64(free)), report.Bytes(int64(free)-min(o.Memory, int64(free)/4)))
+	}
+	return nil
+}

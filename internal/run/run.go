@@ -1,0 +1,192 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/launch"
+	"github.com/zswapd/zswapd/internal/report"
+	"github.com/zswapd/zswapd/internal/workload"
+)
+
+// Run runs the command, or the built-in workload, under its limit, and takes everything down again. The report is nil if
+// the command did not run; an error beside a report is what went wrong otherwise, a page of the workload that came back
+// wrong among it. Signals that end programs are passed on to the command. ctx matters until the command runs.
+func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
+	s, err := setUp(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.takeDown()) }()
+	before := takeUsage()
+	m := startMonitor(s.pool, s.door, o.Live)
+	c, err := s.command()
+	peak := m.close()
+	if c == nil {
+		return nil, err
+	}
+	r = s.report(c)
+	r.Swap.PeakUsedBytes = peak
+	r.Daemon = takeUsage().since(before)
+	return r, err
+}
+
+// finished is a command that has ended.
+type finished struct {
+	args     []string
+	status   launch.Status
+	wall     time.Duration
+	workload *workload.Result
+}
+
+// command starts the command or the workload in the group, and waits for it.
+func (s *session) command() (*finished, error) {
+	spec := launch.Spec{Args: s.o.Args, Join: s.group.ProcsFile(), Undo: s.o.Before}
+	if len(s.o.Args) > 0 {
+		return s.start(spec, nil)
+	}
+	in, out, closeAll, err := workloadPipes(s.o)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll()
+	spec.Args = s.o.Self
+	spec.Std = [3]*os.File{in, out.write, nil}
+	return s.start(spec, out)
+}
+
+func (s *session) start(spec launch.Spec, out *resultPipe) (*finished, error) {
+	f := &finished{args: spec.Args}
+	began := time.Now()
+	p, err := launch.Start(spec)
+	if err != nil {
+		var failed *launch.Error
+		if errors.As(err, &failed) {
+			return nil, usagef("%s", failed.Reason)
+		}
+		return nil, err
+	}
+	stop := p.Relay()
+	defer stop()
+	if out != nil {
+		f.args = []string{"the built-in workload"}
+		if err := out.follow(s.o); !errors.Is(err, workload.ErrNoResult) {
+			f.workload = &out.result
+			defer func() { err = errors.Join(err, out.err) }()
+		}
+	}
+	f.status, err = p.Wait()
+	f.wall = time.Since(began)
+	return f, err
+}
+
+// resultPipe is what the workload writes to us.
+type resultPipe struct {
+	read, write *os.File
+	result      workload.Result
+	err         error
+}
+
+func (p *resultPipe) follow(o *Options) error {
+	p.write.Close() // the child has it; without this the end would never come
+	p.result, p.err = workload.Follow(p.read, func(w workload.Progress) {
+		if o.Live == nil && w.Total > 0 {
+			o.note("%s: %s of %s", w.Phase, report.Count(w.Done), report.Count(w.Total))
+		}
+	})
+	return p.err
+}
+
+// workloadPipes returns what the workload reads its configuration from, and what it writes to.
+func workloadPipes(o *Options) (in *os.File, out *resultPipe, closeAll func(), err error) {
+	in, err = os.CreateTemp("", "zswapd-workload-")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	config := workloadConfig(o)
+	_, err = in.Write(config)
+	if err == nil {
+		_, err = in.Seek(0, io.SeekStart)
+	}
+	err = errors.Join(err, os.Remove(in.Name()))
+	out = new(resultPipe)
+	if err == nil {
+		out.read, out.write, err = os.Pipe()
+	}
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, in.Close())
+	}
+	return in, out, func() { in.Close(); out.read.Close(); out.write.Close() }, nil
+}
+
+// report puts together what is known when the command has ended.
+func (s *session) report(c *finished) *report.Report {
+	u := c.status.Usage
+	r := &report.Report{
+		Version:    report.Version,
+		LimitBytes: s.o.Memory,
+		Workload:   c.workload,
+		Command: report.Command{
+			Args: c.args, ExitCode: c.status.Code, WallSeconds: c.wall.Seconds(),
+			UserSeconds: seconds(u.Utime), SystemSeconds: seconds(u.Stime),
+			MaxRSSBytes: u.Maxrss << 10, MajorFaults: u.Majflt,
+		},
+	}
+	if g, err := s.group.Stats(); err == nil {
+		r.Command.MajorFaults = max(u.Majflt, int64(g.MajorFaults))
+		r.Command.OOMKills = g.OOMKills
+	}
+	if s.pool != nil {
+		st := s.pool.Stats()
+		fillPool(r, &st, s.pool.Compressor())
+	}
+	if s.door != nil {
+		now := s.door.Stats()
+		r.Swap = report.Swap{
+			Device: s.door.Device(), SizeBytes: s.o.Swap,
+			PagesOut: now.WrittenPages - s.opened.WrittenPages,
+			PagesIn:  now.ReadPages - s.opened.ReadPages,
+		}
+		refused := r.Pool.Rejected["full"] + r.Pool.Rejected["alloc_fail"]
+		r.Swap.DiscardedPages = now.DiscardedPages - s.opened.DiscardedPages
+		r.Errors.IO = now.ReadErrors + now.DiscardErrors + now.ReplyErrors + now.Malformed + now.WriteErrors - min(refused, now.WriteErrors)
+	}
+	return r
+}
+
+// InProcess runs the built-in workload against the pool in this process: what there is without root.
+func InProcess(ctx context.Context, o *Options) (*report.Report, error) {
+	if len(o.Args) > 0 || o.NoSwap {
+		return nil, errors.New("only root may swap: run it with sudo, or without a command to try the pool alone")
+	}
+	o.note("not root, so this is not kernel swap: the built-in workload uses the pool in this process. Run it with sudo for the real thing")
+	p, err := newPool(o)
+	if err != nil {
+		return nil, err
+	}
+	before := takeUsage()
+	began := time.Now()
+	c := workloadOf(o)
+	c.Resident = o.Memory
+	m := startMonitor(p, nil, o.Live)
+	w := p.NewWorker()
+	result, err := workload.RunPool(ctx, c, w)
+	m.close()
+	st, own := p.Stats(), takeUsage().since(before)
+	r := &report.Report{
+		Version: report.Version, LimitBytes: o.Memory, Workload: &result, Daemon: own,
+		Command: report.Command{Args: []string{"the built-in workload"}, WallSeconds: time.Since(began).Seconds(), UserSeconds: own.CPUSeconds},
+	}
+	if err != nil {
+		r.Command.ExitCode = 1
+	}
+	fillPool(r, &st, p.Compressor())
+	r.Swap.PagesOut, r.Swap.PagesIn, r.Swap.DiscardedPages = st.Stores, st.Loads, st.Invalidated
+	r.Swap.PeakUsedBytes = r.Pool.PeakStoredPages * 4096
+	runtime.KeepAlive(w)
+	return r, errors.Join(err, p.Close())
+}

@@ -1,0 +1,159 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/cgroup"
+	"github.com/zswapd/zswapd/internal/door"
+	"github.com/zswapd/zswapd/internal/fuse"
+	"github.com/zswapd/zswapd/internal/launch"
+	"github.com/zswapd/zswapd/internal/pmqos"
+	"github.com/zswapd/zswapd/internal/report"
+	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/zpool"
+	"github.com/zswapd/zswapd/zsmalloc"
+)
+
+// session is what a run has set up. What is nil was not.
+type session struct {
+	o      *Options
+	record *swapdev.Run
+	pool   *zpool.Pool
+	hold   *pmqos.Hold
+	door   *door.Door
+	group  *cgroup.Group
+	opened fuse.Stats // of the door, before the command: the kernel's own first look at the device
+}
+
+func (o *Options) note(format string, args ...any) {
+	fmt.Fprintf(o.Progress, "zswapd: %s\n", strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+}
+
+// setUp makes all that the command needs, or nothing.
+func setUp(ctx context.Context, o *Options) (s *session, err error) {
+	s = &session{o: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.takeDown())
+		}
+	}()
+	launch.NeverStop()
+	cleaned, err := swapdev.Clean(ctx, o.State, swapdev.CleanOptions{})
+	for _, line := range cleaned {
+		o.note("after a run that was killed: %s", line)
+	}
+	if err != nil {
+		o.note("what a killed run left could not all be cleaned: %v", err)
+	}
+	if s.record, err = swapdev.NewRun(o.State); err != nil {
+		return s, err
+	}
+	if !o.NoSwap {
+		if err := s.openDoor(); err != nil {
+			return s, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return s, errors.New("interrupted")
+	}
+	s.group, err = cgroup.CreateNoted("run-"+s.record.ID(), o.Memory, s.record.SetCgroup)
+	if err == nil && o.NoSwap {
+		err = s.group.ForbidSwap()
+	}
+	return s, err
+}
+
+func newPool(o *Options) (*zpool.Pool, error) {
+	return zpool.New(zpool.Options{
+		Slots:      uint64(o.Swap / zpool.PageSize),
+		MaxBytes:   o.PoolLimit,
+		Compressor: o.Compressor,
+		Compactor:  &zsmalloc.CompactorOptions{},
+	})
+}
+
+func (s *session) openDoor() (err error) {
+	if s.pool, err = newPool(s.o); err != nil {
+		return err
+	}
+	s.hold, err = pmqos.New(pmqos.Options{Threshold: max(s.o.HoldRate, 0), Disable: s.o.HoldRate < 0})
+	if err != nil {
+		s.o.note("pages will come back slower than they could: %v", err)
+	}
+	s.door, err = door.Open(door.Options{
+		Pool: s.pool, Record: s.record, Label: "zswapd-run", Priority: s.o.Priority,
+		SpinMax: s.o.SpinMax, Hold: s.hold,
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range s.door.Warnings() {
+		s.o.note("%s", w)
+	}
+	s.opened = s.door.Stats()
+	return nil
+}
+
+// killLimit is how long the processes of a cgroup may take to die.
+const killLimit = 30 * time.Second
+
+// takeDown undoes setUp in reverse order. As long as the kernel has pages in the pool it neither gives up nor returns.
+func (s *session) takeDown() (err error) {
+	if s.group != nil {
+		err = errors.Join(s.group.Kill(killLimit), s.group.Remove())
+	}
+	if s.door != nil {
+		err = errors.Join(err, s.closeDoor())
+	}
+	if s.hold != nil {
+		err = errors.Join(err, s.hold.Close())
+	}
+	if s.pool != nil {
+		err = errors.Join(err, s.pool.Close())
+	}
+	if s.record != nil && err == nil {
+		err = s.record.Close()
+	}
+	return err
+}
+
+// closeDoor turns swap off, however long it takes: what is swapped out lives in this process. A signal while there is
+// not enough memory for it makes it try all the same.
+func (s *session) closeDoor() error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	off := swapdev.OffOptions{}
+	if s.o.Live != nil {
+		off.Progress = func(used, _ uint64) { s.o.Live.Show("bringing back " + report.Bytes(int64(used))) }
+	}
+	for {
+		err := s.door.Close(context.Background(), off)
+		s.o.Live.Clear()
+		var room *swapdev.NoRoomError
+		switch {
+		case err == nil:
+			return nil
+		case !errors.As(err, &room) && !s.swapIsOn():
+			return err
+		}
+		s.o.note("%v; trying again, as other programs' memory is in here. Ctrl-C tries without asking for room", err)
+		select {
+		case <-signals:
+			off.Force = true
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+func (s *session) swapIsOn() bool {
+	_, err := s.door.Used()
+	return !errors.Is(err, swapdev.ErrOff)
+}

@@ -1,0 +1,94 @@
+package run
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/report"
+	"github.com/zswapd/zswapd/internal/workload"
+	"github.com/zswapd/zswapd/zpool"
+)
+
+// usage is what this process has taken so far.
+type usage struct {
+	cpu       float64 // seconds
+	peak, own int64   // bytes: the most that was resident, and what is resident now beside shared memory
+}
+
+func takeUsage() (u usage) {
+	var r syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) == nil {
+		u.cpu = (time.Duration(r.Utime.Nano()) + time.Duration(r.Stime.Nano())).Seconds()
+	}
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return u
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) < 3 {
+			continue
+		}
+		kib, err := strconv.ParseInt(f[1], 10, 64)
+		if err != nil {
+			continue
+		}
+		switch f[0] {
+		case "VmHWM:":
+			u.peak = kib << 10
+		case "RssAnon:", "RssFile:":
+			u.own += kib << 10
+		}
+	}
+	return u
+}
+
+func (u usage) since(before usage) report.Daemon {
+	return report.Daemon{RSSBytes: u.peak, OwnBytes: u.own, CPUSeconds: u.cpu - before.cpu}
+}
+
+func seconds(t unix.Timeval) float64 { return time.Duration(t.Nano()).Seconds() }
+
+// fillPool fills in what the pool knows.
+func fillPool(r *report.Report, s *zpool.Stats, codec string) {
+	r.Pool = report.Pool{
+		Codec: codec, LimitBytes: s.LimitBytes,
+		StoredPages: s.StoredPages, PeakStoredPages: s.PeakStoredPages,
+		SameFilledPages: s.SameFilledPages, IncompressiblePages: s.IncompressiblePages,
+		CompressedBytes: s.CompressedBytes, MemoryBytes: s.MemoryBytes, PeakMemoryBytes: s.PeakMemoryBytes,
+		Ratio: s.Ratio(), SavedBytes: s.PeakStoredPages*zpool.PageSize - s.PeakStoredMemory,
+		PagesCompacted: s.PagesCompacted, ObjectsMigrated: s.ObjectsMigrated,
+		Rejected: map[string]uint64{"full": s.RejectedFull, "alloc_fail": s.RejectedAllocFail},
+	}
+	r.Latency = report.Latency{Store: report.QuantilesOf(&s.StoreTime), Load: report.QuantilesOf(&s.LoadTime)}
+	r.Errors.Corrupt = s.Corrupt
+}
+
+// The built-in workload fills this many times the limit, and touches this many of its pages for each page of the limit.
+const (
+	workloadTimes   = 4
+	touchesPerLimit = 4
+)
+
+// workloadOf returns the built-in workload for a limit.
+func workloadOf(o *Options) workload.Config {
+	c := workload.Default()
+	c.Bytes = workloadTimes * o.Memory
+	c.Touches = touchesPerLimit * o.Memory / zpool.PageSize
+	c.Seed = o.Seed
+	return c
+}
+
+func workloadConfig(o *Options) []byte {
+	b, err := json.Marshal(workloadOf(o))
+	if err != nil {
+		panic(err) // plain numbers and strings
+	}
+	return b
+}

@@ -1,0 +1,180 @@
+package swapdev
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/cgroup"
+)
+
+// CleanOptions of Clean.
+type CleanOptions struct {
+	Off     OffOptions    // for the swapoff of a dead run's device
+	Timeout time.Duration // for each step that waits; 0: 30 s
+}
+
+// Clean undoes what dead runs have left, as far as it still carries their tag. The report tells what was done,
+// one line each; the error what could not be, in which case the record stays for the next time. A missing folder
+// is nothing to do. Records of living processes are left alone.
+//
+// When the server behind a device is dead, what is swapped out to it is lost. swapoff then drops those pages: programs that
+// touch them get SIGBUS (Linux 5.19 and later).
+func Clean(ctx context.Context, dir string, o CleanOptions) (report []string, err error) {
+	return kernel.clean(ctx, dir, o)
+}
+
+func (h host) clean(ctx context.Context, dir string, o CleanOptions) (report []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = checkDir(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	var ids []string
+	for _, e := range entries {
+		if id, _, _ := strings.Cut(e.Name(), "."); isID(id) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range ids {
+		lines, e := h.cleanRun(ctx, dir, id, o)
+		report = append(report, lines...)
+		err = errors.Join(err, e)
+	}
+	return report, err
+}
+
+// isID accepts 16 lower-case hexadecimal digits.
+func isID(s string) bool {
+	return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func (h host) cleanRun(ctx context.Context, dir, id string, o CleanOptions) (report []string, err error) {
+	lock, err := lockRun(dir, id)
+	if errors.Is(err, errAlive) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(recordPath(dir, id))
+	if errors.Is(err, os.ErrNotExist) { // killed before the first step
+		return nil, removeRun(dir, id, lock)
+	}
+	defer lock.Close()
+	var r Record
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err == nil && (r.ID != id || r.Tag == "" || r.Version < 1 || r.Version > RecordVersion) {
+		err = fmt.Errorf("no record of version 1 to %d of run %s", RecordVersion, id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("swapdev: %s is left alone: %w", recordPath(dir, id), err)
+	}
+	if r.Boot != read(h.boot) { // nothing of it can be left
+		return []string{fmt.Sprintf("run %s of an earlier boot: forgotten", id)}, removeRun(dir, id, lock)
+	}
+	c := cleaner{host: h, record: r, o: o}
+	for _, step := range []func(context.Context) error{c.killCommand, c.freeDevice, c.unmount, c.removeCgroup} {
+		if e := step(ctx); e != nil {
+			err = errors.Join(err, fmt.Errorf("run %s (process %d): %w", id, r.PID, e))
+		}
+	}
+	if err != nil {
+		return c.report, err
+	}
+	return c.report, removeRun(dir, id, lock)
+}
+
+// cleaner undoes one dead run. Each step does nothing where nothing of the run is left.
+type cleaner struct {
+	host   host
+	record Record
+	o      CleanOptions
+	report []string
+}
+
+func (c *cleaner) say(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	c.report = append(c.report, fmt.Sprintf("run %s (process %d): %s", c.record.ID, c.record.PID, line))
+}
+
+// killCommand ends the processes of the run's command: then their pages need not come back.
+func (c *cleaner) killCommand(context.Context) error {
+	group, err := c.group()
+	if group == nil || err != nil {
+		return err
+	}
+	procs, err := group.Procs()
+	if err != nil || len(procs) == 0 {
+		return err
+	}
+	c.say("killed %d processes in %s", len(procs), group.Path())
+	return group.Kill(c.o.Timeout)
+}
+
+func (c *cleaner) removeCgroup(context.Context) error {
+	group, err := c.group()
+	if group == nil || err != nil {
+		return err
+	}
+	if err := group.Remove(); err != nil {
+		return err
+	}
+	c.say("removed %s", group.Path())
+	return nil
+}
+
+// group returns the recorded cgroup, or nil if there is none any more.
+func (c *cleaner) group() (*cgroup.Group, error) {
+	if c.record.Cgroup == "" {
+		return nil, nil
+	}
+	group, err := cgroup.Open(c.record.Cgroup)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return group, err
+}
+
+func (c *cleaner) freeDevice(ctx context.Context) error {
+	if c.record.Loop == "" {
+		return nil
+	}
+	d, err := c.host.find(c.record.Loop, c.record.Tag)
+	if errors.Is(err, ErrForeign) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Release()
+	if used, err := d.Used(); err == nil {
+		ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+		defer cancel()
+		if err := d.SwapOff(ctx, c.o.Off); err != nil {
+			return err
+		}
+		c.say("swapoff %s, with %d KiB swapped out", d.Path(), used>>10)
+	}
+	if err := d.Detach(); err != nil {
+		return err
+	}
+	c.say("detached %s", filepath.Base(d.Path()))
+	return nil
+}

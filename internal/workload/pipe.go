@@ -1,0 +1,63 @@
+package workload
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ErrNoResult is returned by Follow when the child ended before it sent its result: killed, or out of memory.
+var ErrNoResult = errors.New("workload: the process ended without a result")
+
+// message is what a child sends, one JSON object a line: progress, and at last the result or an error.
+type message struct {
+	Progress *Progress `json:"progress,omitempty"`
+	Result   *Result   `json:"result,omitempty"`
+	Error    string    `json:"error,omitempty"` // beside First of the result
+}
+
+// Serve is the child's side: it reads a Config as JSON from in, runs it, and writes messages to out for Follow. The error
+// is that of Run; the child should exit with another status than 0 for it.
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	var c Config
+	d := json.NewDecoder(in)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return fmt.Errorf("workload: configuration: %w", err)
+	}
+	e := json.NewEncoder(out)
+	c.Progress = func(p Progress) { _ = e.Encode(message{Progress: &p}) } // without a reader the run still counts
+	res, err := Run(ctx, c)
+	m := message{Result: &res}
+	var failure *Failure
+	if err != nil && !errors.As(err, &failure) {
+		m.Error = err.Error()
+	}
+	return errors.Join(err, e.Encode(m))
+}
+
+// Follow is the parent's side: it reads what Serve writes, and returns the result. The error is the Failure of the result,
+// the child's error, or ErrNoResult. progress may be nil.
+func Follow(in io.Reader, progress func(Progress)) (Result, error) {
+	d := json.NewDecoder(in)
+	for {
+		var m message
+		if err := d.Decode(&m); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return Result{}, ErrNoResult
+		} else if err != nil {
+			return Result{}, fmt.Errorf("workload: what the child wrote: %w", err)
+		}
+		switch {
+		case m.Progress != nil && progress != nil:
+			progress(*m.Progress)
+		case m.Result != nil && m.Result.First != nil:
+			return *m.Result, m.Result.First
+		case m.Result != nil && m.Error != "":
+			return *m.Result, errors.New(m.Error)
+		case m.Result != nil:
+			return *m.Result, nil
+		}
+	}
+}

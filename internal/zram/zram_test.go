@@ -1,0 +1,144 @@
+package zram
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/zswapd/zswapd/internal/pagegen"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newDevice returns a device that is gone after the test. Without root or zram the test is skipped, unless
+// ZSWAPD_TEST_ROOT=required.
+func newDevice(t testing.TB, algorithm string, pages int64) *Device {
+	t.Helper()
+	needZRAM(t)
+	d, err := Create(algorithm, pages*PageSize)
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, d.Remove())
+		if _, err := os.Stat(d.sysfs()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", d.sysfs(), err)
+		}
+	})
+	return d
+}
+
+func needZRAM(t testing.TB) {
+	t.Helper()
+	why := ""
+	if os.Geteuid() != 0 {
+		why = "needs root"
+	} else if _, err := os.Stat(control); err != nil {
+		why = ErrUnavailable.Error()
+	}
+	switch {
+	case why == "":
+	case os.Getenv("ZSWAPD_TEST_ROOT") == "required":
+		t.Fatal(why)
+	default:
+		t.Skip(why)
+	}
+}
+
+func newBuffer(t testing.TB, pages int) []byte {
+	t.Helper()
+	b, err := NewBuffer(pages)
+	must(t, err)
+	t.Cleanup(func() { must(t, FreeBuffer(b)) })
+	return b
+}
+
+func fill(b []byte, mix pagegen.Mix, first uint64) {
+	s := pagegen.Source{Mix: mix, Seed: 7}
+	for page := range slices.Chunk(b, PageSize) {
+		s.Fill(page, first, 0)
+		first++
+	}
+}
+
+// The counters say what was stored, and the pages come back.
+func TestWriteReadStats(t *testing.T) {
+	d := newDevice(t, "lz4", 4096)
+	b, got := newBuffer(t, 320), newBuffer(t, 320)
+	fill(b[:160*PageSize], pagegen.Only(pagegen.Java), 0)
+	fill(b[160*PageSize:288*PageSize], pagegen.Only(pagegen.Random), 0)
+	must(t, d.WritePages(1000, b))
+	must(t, d.ReadPages(1000, got))
+	if !bytes.Equal(got, b) {
+		t.Fatal("the pages came back different")
+	}
+	s, err := d.Stats()
+	must(t, err)
+	if s.OrigDataSize != 320*PageSize || s.SamePages != 32 || s.HugePages != 128 || s.Objects() != 288 {
+		t.Errorf("stats %+v, want 320 pages stored, 32 same-filled, 128 huge", s)
+	}
+	if s.ComprDataSize < 128*PageSize || s.ComprDataSize > (128+80)*PageSize || s.MemUsedTotal < s.ComprDataSize {
+		t.Errorf("stats %+v: 128 random pages and 160 of a heap", s)
+	}
+	if want := s.MemUsedTotal + 16*4096 + 8*288; s.MemoryBytes() != want {
+		t.Errorf("MemoryBytes %d, want %d", s.MemoryBytes(), want)
+	}
+	must(t, d.ReadPages(0, got[:PageSize]))
+	if !bytes.Equal(got[:PageSize], make([]byte, PageSize)) {
+		t.Error("a page that was never written is not zero")
+	}
+}
+
+func TestSwap(t *testing.T) {
+	d := newDevice(t, "lz4", 64)
+	must(t, d.SwapOn(0))
+	swaps, err := os.ReadFile("/proc/swaps")
+	must(t, err)
+	if !strings.Contains(string(swaps), d.Path()+" ") {
+		t.Errorf("%s is not in /proc/swaps:\n%s", d.Path(), swaps)
+	}
+	must(t, d.Remove()) // with swap on
+	must(t, d.Remove())
+}
+
+// A device that cannot be set up is not left behind.
+func TestCreateCleansUp(t *testing.T) {
+	needZRAM(t)
+	_, err := Create("no-such-codec", 1<<20)
+	if err == nil {
+		t.Fatal("an unknown algorithm is taken")
+	}
+	_, rest, _ := strings.Cut(err.Error(), "/dev/")
+	name, _, ok := strings.Cut(rest, ",")
+	if _, stat := os.Stat("/sys/block/" + name); !ok || !errors.Is(stat, os.ErrNotExist) {
+		t.Errorf("%v; then /sys/block/%s: %v", err, name, stat)
+	}
+}
+
+func TestAlgorithms(t *testing.T) {
+	if got := parseAlgorithms("lzo-rle lzo [lz4] zstd\n"); !slices.Equal(got, []string{"lz4", "lzo-rle", "lzo", "zstd"}) {
+		t.Errorf("parseAlgorithms = %v", got)
+	}
+	needZRAM(t)
+	if got, err := Algorithms(); err != nil || len(got) == 0 {
+		t.Errorf("Algorithms() = %v, %v", got, err)
+	}
+}
+
+func TestParseStats(t *testing.T) {
+	s, err := parseStats("  1310720   531072   655360        0   655360       32        0      128      129\n")
+	if err != nil || s.OrigDataSize != 1310720 || s.HugePagesEver != 129 || s.Objects() != 288 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for _, bad := range []string{"", "1 2 3", "1 2 3 4 5 6 x"} {
+		if _, err := parseStats(bad); err == nil {
+			t.Errorf("mm_stat %q is taken", bad)
+		}
+	}
+}
