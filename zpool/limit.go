@@ -21,6 +21,9 @@ func (p *Pool) admit() bool {
 	return true
 }
 
+// Full reports whether the pool has hit its limit and is not back at its accept threshold.
+func (p *Pool) Full() bool { return p.full.Load() }
+
 // refused turns an error of the allocator into one of the pool's, and notes that the limit was hit.
 func (p *Pool) refused(err error) error {
 	if !errors.Is(err, arena.ErrLimit) {

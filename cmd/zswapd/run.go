@@ -66,7 +66,7 @@ func (*rate) Type() string { return "rate" }
 
 func runCommand(code *int) *cobra.Command {
 	memory, swap, pool, hold := size(256<<20), size(4<<30), size(0), rate(200)
-	o := run.Options{State: swapdev.DefaultDir, Progress: os.Stderr, Self: []string{"/proc/self/exe", workloadName}}
+	o := run.Options{Progress: os.Stderr, Self: []string{"/proc/self/exe", workloadName}}
 	var file string
 	c := &cobra.Command{
 		Use:   "run [flags] [-- COMMAND ARG...]",
@@ -82,6 +82,9 @@ verifies every byte. Without root, it does so against the pool in this process: 
 		DisableFlagsInUseLine: true,
 		Args:                  commandAfterDashes,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkReport(file); err != nil {
+				return err
+			}
 			o.Args, o.Memory, o.Swap, o.PoolLimit, o.HoldRate = args, int64(memory), int64(swap), int64(pool), float64(hold)
 			r, err := runWith(c, &o)
 			if r != nil {
@@ -102,6 +105,8 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.IntVar(&o.Priority, "priority", swapdev.MaxPriority, "priority of the swap device among others")
 	f.Var(&hold, "latency-hold", "faults per second from which on idle CPUs are kept awake, or off")
 	f.DurationVar(&o.SpinMax, "spin", 50*time.Microsecond, "longest time to spin for the next request; 0 for never")
+	f.StringVar(&o.State, "state", swapdev.DefaultDir, "folder of records of what runs have made")
+	_ = f.MarkHidden("state")
 	f.Uint64Var(&o.Seed, "seed", 1, "of the built-in workload")
 	_ = c.RegisterFlagCompletionFunc("compressor", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
 	return c
@@ -137,6 +142,18 @@ func runWith(c *cobra.Command, o *run.Options) (*report.Report, error) {
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	return run.Run(ctx, o)
+}
+
+// checkReport finds out now whether the report can be written, not after the command has run.
+func checkReport(file string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return run.UsageError{Err: fmt.Errorf("--report: %w", err)}
+	}
+	return f.Close()
 }
 
 func writeJSON(file string, r *report.Report) error {

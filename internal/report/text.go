@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/docker/go-units"
 
@@ -28,15 +27,14 @@ func Count[N int | int64 | uint64](n N) string {
 	return s
 }
 
-// Duration writes nanoseconds with three digits at most: 4.91 µs.
+// Duration writes nanoseconds with three digits: 4.91 µs.
 func Duration(ns int64) string {
-	d := time.Duration(ns)
-	for unit := time.Nanosecond; unit < time.Second; unit *= 10 {
-		if d < 1000*unit {
-			return strings.Replace(d.Round(unit).String(), "µs", " µs", 1)
-		}
+	units := []string{"ns", "µs", "ms", "s"}
+	v := float64(ns)
+	for ; v >= 999.5 && len(units) > 1; units = units[1:] {
+		v /= 1000
 	}
-	return d.Round(10 * time.Millisecond).String()
+	return fmt.Sprintf("%.3g %s", v, units[0])
 }
 
 // WriteText writes the report for people.

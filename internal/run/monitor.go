@@ -21,13 +21,15 @@ type monitor struct {
 	pool *zpool.Pool
 	door *door.Door // nil without kernel swap
 	live *LiveLine
+	note func(format string, args ...any)
 	peak int64 // bytes
+	full bool  // the user was told that the pool is full
 
 	stop, done chan struct{}
 }
 
-func startMonitor(p *zpool.Pool, d *door.Door, live *LiveLine) *monitor {
-	m := &monitor{pool: p, door: d, live: live, stop: make(chan struct{}), done: make(chan struct{})}
+func startMonitor(p *zpool.Pool, d *door.Door, o *Options) *monitor {
+	m := &monitor{pool: p, door: d, live: o.Live, note: o.note, stop: make(chan struct{}), done: make(chan struct{})}
 	go m.run()
 	return m
 }
@@ -67,7 +69,12 @@ func (m *monitor) sample() sample {
 		}
 	}
 	m.peak = max(m.peak, s.used)
-	if m.live != nil {
+	if m.pool != nil && !m.full && m.pool.Full() {
+		m.full = true
+		m.live.Clear()
+		m.note("the pool is full: the kernel keeps what does not fit, and may have to kill the command. Raise --pool-limit or --memory")
+	}
+	if m.live != nil && m.pool != nil {
 		s.pool = m.pool.Stats()
 		s.reads = s.pool.Loads
 		if m.door != nil {

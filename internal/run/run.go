@@ -23,7 +23,7 @@ func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
 	}
 	defer func() { err = errors.Join(err, s.takeDown()) }()
 	before := takeUsage()
-	m := startMonitor(s.pool, s.door, o.Live)
+	m := startMonitor(s.pool, s.door, o)
 	c, err := s.command()
 	peak := m.close()
 	if c == nil {
@@ -172,7 +172,7 @@ func InProcess(ctx context.Context, o *Options) (*report.Report, error) {
 	began := time.Now()
 	c := workloadOf(o)
 	c.Resident = o.Memory
-	m := startMonitor(p, nil, o.Live)
+	m := startMonitor(p, nil, o)
 	w := p.NewWorker()
 	result, err := workload.RunPool(ctx, c, w)
 	m.close()

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/report"
+	"github.com/zswapd/zswapd/internal/swapdev"
+)
+
+// binary is the program under test, built from this tree.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "zswapd-test-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		if err := os.Chmod(dir, 0o755); err != nil { // the test without root executes it, too
+			panic(err)
+		}
+		binary = filepath.Join(dir, "zswapd")
+		if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+			panic(fmt.Sprintf("go build: %v\n%s", err, out))
+		}
+		return m.Run()
+	}())
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("ZSWAPD_TEST_ROOT") == "required" {
+		t.Fatal("real swap needs root, and ZSWAPD_TEST_ROOT=required")
+	}
+	t.Skip("real swap needs root")
+}
+
+func noErr(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// outcome is what one call of the program came to.
+type outcome struct {
+	code        int
+	out, errors string
+	report      report.Report
+}
+
+// call runs the program to its end. With "run" it has a report, and a state folder of its own that is empty afterwards.
+func call(t *testing.T, args ...string) outcome {
+	t.Helper()
+	state := filepath.Join(t.TempDir(), "state")
+	file := filepath.Join(t.TempDir(), "report.json")
+	if args[0] == "run" {
+		args = append([]string{"run", "--state", state, "--report", file}, args[1:]...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, binary, args...)
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) } // never leave swap behind
+	c.WaitDelay = time.Minute
+	return finish(t, c, state, file)
+}
+
+func finish(t *testing.T, c *exec.Cmd, state, file string) (o outcome) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v: %v", c.Args, err)
+	}
+	o = outcome{code: c.ProcessState.ExitCode(), out: stdout.String(), errors: stderr.String()}
+	if text, err := os.ReadFile(file); err == nil && len(text) > 0 {
+		noErr(t, json.Unmarshal(text, &o.report))
+	}
+	if left := records(t, state); len(left) > 0 {
+		t.Errorf("%v left behind: %+v\n%s", c.Args, left, o.errors)
+	}
+	t.Logf("%v: exit code %d\n%s", c.Args, o.code, o.errors)
+	return o
+}
+
+// records returns what the runs of a state folder say they have made.
+func records(t *testing.T, state string) (all []swapdev.Record) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(state, "*.json"))
+	noErr(t, err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		noErr(t, err)
+		var r swapdev.Record
+		if json.Unmarshal(text, &r) == nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// gone fails the test if something that a record names is still there.
+func gone(t *testing.T, r swapdev.Record) {
+	t.Helper()
+	if r.Cgroup != "" {
+		if _, err := os.Stat(r.Cgroup); err == nil {
+			t.Errorf("the cgroup %s is still there", r.Cgroup)
+		}
+	}
+	if swaps, _ := os.ReadFile("/proc/swaps"); r.Loop != "" && strings.Contains(string(swaps), r.Loop+" ") {
+		t.Errorf("swap on %s is still on", r.Loop)
+	}
+	if d, err := swapdev.Find(r.Loop, r.Tag); err == nil {
+		t.Errorf("%s is still attached", r.Loop)
+		d.Release()
+	}
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/swapdev"
+)
+
+// The built-in workload, four times its limit, comes back byte for byte through the kernel's swap.
+func TestBuiltInWorkload(t *testing.T) {
+	needRoot(t)
+	o := call(t, "run", "--memory", "64M")
+	r := &o.report
+	if o.code != 0 || r.Workload == nil || r.Workload.Failures != 0 || r.Workload.Verified != 4*64<<20/4096 {
+		t.Fatalf("exit code %d, workload %+v", o.code, r.Workload)
+	}
+	if r.Swap.PagesOut < 30_000 || r.Swap.PagesIn < 30_000 || r.Swap.PeakUsedBytes < 150<<20 || r.Swap.DiscardedPages == 0 || !strings.HasPrefix(r.Swap.Device, "/dev/loop") {
+		t.Errorf("swap %+v", r.Swap)
+	}
+	p := r.Pool
+	if p.PeakStoredPages < 30_000 || p.Ratio < 2 || p.PeakMemoryBytes > p.LimitBytes || p.SavedBytes <= 0 || p.Codec != "minlz" || p.IncompressiblePages == 0 {
+		t.Errorf("pool %+v", p)
+	}
+	if r.Errors.Corrupt != 0 || r.Errors.IO != 0 || p.Rejected["full"] != 0 {
+		t.Errorf("errors %+v, rejected %v", r.Errors, p.Rejected)
+	}
+	l := r.Latency
+	if l.Load.P50 <= 0 || l.Load.P50 > l.Load.P90 || l.Load.P90 > l.Load.P99 || l.Load.P99 > l.Load.Max || l.Store.P50 <= 0 {
+		t.Errorf("latency %+v", l)
+	}
+	if c := r.Command; c.WallSeconds <= 0 || c.MajorFaults < 1000 || c.MaxRSSBytes <= 0 || r.LimitBytes != 64<<20 {
+		t.Errorf("command %+v, limit %d", c, r.LimitBytes)
+	}
+	if d := r.Daemon; d.CPUSeconds <= 0 || d.RSSBytes < p.PeakMemoryBytes/2 || d.OwnBytes <= 0 {
+		t.Errorf("daemon %+v", d)
+	}
+}
+
+func TestEveryCodecSwaps(t *testing.T) {
+	needRoot(t)
+	for _, codec := range []string{"none", "lz4", "lz4hc", "s2", "zstd"} {
+		o := call(t, "run", "--memory", "16M", "--compressor", codec)
+		if o.code != 0 || o.report.Pool.Codec != codec || o.report.Workload.Failures != 0 || o.report.Swap.PagesIn == 0 {
+			t.Errorf("%s: exit code %d, %+v", codec, o.code, o.report.Pool)
+		}
+	}
+}
+
+// The command's output and exit code are ours; what it leaves running is ended.
+func TestCommand(t *testing.T) {
+	needRoot(t)
+	o := call(t, "run", "--memory", "32M", "--", "sh", "-c", "sleep 1000 & echo out; echo err >&2; cat /proc/self/cgroup; exit 7")
+	if o.code != 7 || o.report.Command.ExitCode != 7 || !strings.HasPrefix(o.out, "out\n") || !strings.Contains(o.errors, "err\n") {
+		t.Errorf("exit code %d, output %q", o.code, o.out)
+	}
+	if !strings.Contains(o.out, "zswapd-run-") {
+		t.Errorf("not in a cgroup of ours: %q", o.out)
+	}
+	if o := call(t, "run", "--", "sh", "-c", "kill -9 $$"); o.code != 128+9 {
+		t.Errorf("killed by a signal: exit code %d", o.code)
+	}
+}
+
+// Without us the limit means death.
+func TestNoSwapIsTheBaseline(t *testing.T) {
+	needRoot(t)
+	o := call(t, "run", "--memory", "32M", "--no-swap")
+	if o.code != 128+9 || o.report.Command.OOMKills == 0 || o.report.Swap.Device != "" || o.report.Pool.Codec != "" {
+		t.Errorf("exit code %d, %+v", o.code, o.report)
+	}
+	if o := call(t, "run", "--memory", "32M", "--no-swap", "--", "echo", "fits"); o.code != 0 || o.out != "fits\n" {
+		t.Errorf("a command that fits: %d, %q", o.code, o.out)
+	}
+}
+
+// A pool that fills up refuses pages, and the kernel keeps them: the workload may be killed, but nothing is corrupt.
+func TestPoolFillsUp(t *testing.T) {
+	needRoot(t)
+	o := call(t, "run", "--memory", "16M", "--pool-limit", "4M")
+	r := &o.report
+	if r.Pool.Rejected["full"] == 0 || r.Pool.PeakMemoryBytes > 4<<20 || r.Errors.Corrupt != 0 || r.Errors.IO != 0 || !strings.Contains(o.errors, "--pool-limit") {
+		t.Errorf("exit code %d, %+v %+v", o.code, r.Pool, r.Errors)
+	}
+	if r.Workload != nil && r.Workload.Failures != 0 {
+		t.Errorf("workload %+v", r.Workload)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"run", "--memory", "12X"}, exitUsage, `"12X" is no size`},
+		{[]string{"run", "--memory", "-1M"}, exitUsage, `"-1M" is no size`},
+		{[]string{"run", "--memory", "1M"}, exitUsage, "--memory 1 MiB"},
+		{[]string{"run", "--swap", "64T"}, exitUsage, "--swap 64 TiB"},
+		{[]string{"run", "--pool-limit", "4K"}, exitUsage, "--pool-limit 4 KiB"},
+		{[]string{"run", "--pool-limit", "100T"}, exitUsage, "--pool-limit 100 TiB"},
+		{[]string{"run", "--compressor", "lzma"}, exitUsage, `"lzma" is not a codec: want none, lz4`},
+		{[]string{"run", "--priority", "-5"}, exitUsage, "--priority -5"},
+		{[]string{"run", "--latency-hold", "soon"}, exitUsage, `"soon"`},
+		{[]string{"run", "--", "no-such-command"}, exitUsage, `"no-such-command"`},
+		{[]string{"run", "--", "/etc/passwd"}, exitUsage, "permission denied"},
+		{[]string{"run", "ls"}, exitUsage, "zswapd run -- ls"},
+		{[]string{"run", "--frobnicate"}, exitUsage, "--frobnicate"},
+		{[]string{"frobnicate"}, exitUsage, `"frobnicate"`},
+	} {
+		o := call(t, c.args...)
+		if o.code != c.code || !strings.Contains(o.errors, c.says) || strings.Count(o.errors, "\n") != 1 {
+			t.Errorf("%v: exit code %d, says %q; want %d, one line with %q", c.args, o.code, o.errors, c.code, c.says)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "no", "report.json")
+	out, err := exec.Command(binary, "run", "--report", file).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), file) {
+		t.Errorf("a report that cannot be written: %v, %q", err, out)
+	}
+}
+
+// Without root there is no kernel swap, and we say so; the pool can still be tried.
+func TestWithoutRoot(t *testing.T) {
+	nobody := func(args ...string) outcome {
+		dir := t.TempDir()
+		noErr(t, os.Chmod(dir, 0o777))
+		noErr(t, os.Chmod(filepath.Dir(dir), 0o755))
+		file := filepath.Join(dir, "report.json")
+		c := exec.Command(binary, append([]string{"run", "--report", file}, args...)...)
+		if os.Geteuid() == 0 {
+			c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+		return finish(t, c, dir, file)
+	}
+	o := nobody("--memory", "16M")
+	if r := o.report; o.code != 0 || !strings.Contains(o.errors, "not kernel swap") || !strings.Contains(o.errors, "sudo") || r.Swap.Device != "" || r.Workload.Failures != 0 || r.Pool.PeakStoredPages < 10_000 {
+		t.Errorf("exit code %d, %+v", o.code, r)
+	}
+	if o := nobody("--", "true"); o.code != exitMachine || !strings.Contains(o.errors, "sudo") {
+		t.Errorf("a command without root: exit code %d", o.code)
+	}
+}
+
+// background starts the program and waits until its swap is on and its command runs.
+func background(t *testing.T, state string, args ...string) (*exec.Cmd, swapdev.Record) {
+	t.Helper()
+	c := exec.Command(binary, append([]string{"run", "--state", state, "--memory", "32M"}, args...)...)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Stderr = os.Stderr
+	noErr(t, c.Start())
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for _, r := range records(t, state) {
+			if procs, _ := os.ReadFile(filepath.Join(r.Cgroup, "cgroup.procs")); r.Cgroup != "" && len(procs) > 0 {
+				return c, r
+			}
+		}
+	}
+	_ = c.Process.Signal(syscall.SIGTERM)
+	t.Fatal("it did not start its command")
+	return nil, swapdev.Record{}
+}
+
+// Ctrl-C ends the command, and everything is taken down.
+func TestInterrupt(t *testing.T) {
+	needRoot(t)
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		state := filepath.Join(t.TempDir(), "state")
+		c, r := background(t, state, "--", "sleep", "1000")
+		target := -c.Process.Pid // the whole foreground group, as a terminal does
+		if signal == syscall.SIGTERM {
+			target = c.Process.Pid
+		}
+		noErr(t, syscall.Kill(target, signal))
+		_ = c.Wait()
+		if code := c.ProcessState.ExitCode(); code != 128+int(signal) {
+			t.Errorf("%v: exit code %d", signal, code)
+		}
+		gone(t, r)
+		if left := records(t, state); len(left) > 0 {
+			t.Errorf("%v: left behind %+v", signal, left)
+		}
+	}
+}
+
+// A killed run leaves its device, swap and cgroup; the next start cleans them.
+func TestNextStartCleansAfterAKill(t *testing.T) {
+	needRoot(t)
+	state := filepath.Join(t.TempDir(), "state")
+	c, r := background(t, state, "--memory", "256M")
+	time.Sleep(time.Second) // let it swap
+	noErr(t, c.Process.Kill())
+	_ = c.Wait()
+	if r = records(t, state)[0]; r.Loop == "" {
+		t.Fatalf("the record names no device: %+v", r)
+	}
+	next := exec.Command(binary, "run", "--state", state, "--memory", "32M", "--", "true")
+	out, err := next.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "after a run that was killed") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	gone(t, r)
+	if left := records(t, state); len(left) > 0 {
+		t.Errorf("left behind %+v", left)
+	}
+}
+
+func TestTwoRunsAtOnce(t *testing.T) {
+	needRoot(t)
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			if o := call(t, "run", "--memory", "16M"); o.code != 0 || o.report.Workload.Failures != 0 {
+				t.Errorf("exit code %d", o.code)
+			}
+		})
+	}
+	all.Wait()
+}
