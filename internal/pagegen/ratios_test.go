@@ -100,7 +100,7 @@ func TestRatios(t *testing.T) {
 		}
 		s.ratios(t, filepath.Base(f))
 	}
-	pages := uint64(320) // 20 themes
+	pages := uint64(480) // 30 themes
 	if len(files) > 0 {
 		pages = 6144
 	}

@@ -136,3 +136,29 @@ func TestRunPoolNamesTheRefusedPage(t *testing.T) {
 		t.Errorf("%v, %d failures, slot %d", err, res.Failures, slot)
 	}
 }
+
+// The clock spares a page that is touched again and again, and a page that was read but never written stays zero.
+func TestResidentEvictsWhatIsNotTouched(t *testing.T) {
+	p := &mapPool{pages: make(map[uint64][]byte)}
+	r := newResident(p, 1000, 50, 8)
+	touch := func(i int) {
+		t.Helper()
+		page, err := r.access(i)
+		must(t, err)
+		if [pageSize]byte(page) != [pageSize]byte{} {
+			t.Errorf("page %d is not zero", i)
+		}
+	}
+	for round := range 3 {
+		for i := range 50 {
+			touch(i)
+			touch(7)
+		}
+		if p.pages[1007] != nil {
+			t.Fatalf("round %d: the page that was touched most was evicted", round)
+		}
+	}
+	if r.faults() != int64(p.loads) || p.loads < 80 || p.stores != 49 {
+		t.Errorf("%d faults, %d loads, %d stores; want 49 stores: none after the first of a page", r.faults(), p.loads, p.stores)
+	}
+}

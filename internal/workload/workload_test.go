@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zswapd/zswapd/internal/pagegen"
 )
 
 func must(t testing.TB, err error) {
@@ -100,21 +103,60 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// newTestWorker returns a worker whose ten pages are filled.
+func newTestWorker(t *testing.T, touch string) *worker {
+	r := &run{config: small(1, touch)}
+	r.source.Mix = pagegen.Only(pagegen.Java)
+	mem, err := newRegion(10)
+	must(t, err)
+	t.Cleanup(func() { must(t, mem.close()) })
+	w := newWorker(r, 0, mem, 0, 10)
+	for i := range 10 {
+		w.fillOne(i)
+	}
+	return w
+}
+
 func TestTouchesMakeNoGarbage(t *testing.T) {
 	for _, touch := range []string{Page, Byte} {
-		c := small(1, touch)
-		r := &run{config: c}
-		r.source.Mix[0] = 100
-		mem, err := newRegion(10)
-		must(t, err)
-		defer mem.close()
-		w := newWorker(r, 0, mem, 0, 10)
-		for i := range 10 {
-			w.fillOne(i)
-		}
+		w := newTestWorker(t, touch)
 		if n := testing.AllocsPerRun(1000, func() { w.touchOne(w.pattern.next()) }); n != 0 || w.failures.Load() != 0 {
 			t.Errorf("touch %s: %v allocations, %d failures", touch, n, w.failures.Load())
 		}
+	}
+}
+
+// After 65536 changes of a page its version comes round.
+func TestVersionsComeRound(t *testing.T) {
+	for _, touch := range []string{Page, Byte} {
+		w := newTestWorker(t, touch)
+		w.run.config.Write = 100
+		w.versions[3] = 1<<16 - 2
+		page, err := w.mem.access(3)
+		must(t, err)
+		w.make(page, 3)
+		for range 4 {
+			w.touchOne(3)
+			w.verifyOne(3)
+		}
+		if w.failures.Load() != 0 || w.versions[3] > 3 {
+			t.Errorf("touch %s: version %d, %v", touch, w.versions[3], w.failure)
+		}
+	}
+}
+
+// A huge page would hide 511 faults of 512.
+func TestRegionHasNoHugePages(t *testing.T) {
+	r, err := newRegion(1024)
+	must(t, err)
+	defer r.close()
+	smaps, err := os.ReadFile("/proc/self/smaps")
+	must(t, err)
+	_, rest, ok := strings.Cut(string(smaps), fmt.Sprintf("\n%x-", &r.mem[0]))
+	_, rest, _ = strings.Cut(rest, "VmFlags:")
+	flags, _, _ := strings.Cut(rest, "\n")
+	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err == nil && (!ok || !strings.Contains(flags, " nh")) {
+		t.Errorf("flags of the mapping: %q", flags)
 	}
 }
 
