@@ -133,6 +133,7 @@ func (k *compactor) run(o CompactorOptions, stop, done chan struct{}) {
 		}
 		for more := k.p.worthCompacting(o.MinWastePercent) || k.urgent.Load(); more; {
 			begin := time.Now()
+			k.p.releaseReady(k.p.readyLimit())
 			if _, more = k.p.Compact(o.Budget); more {
 				more = k.urgent.Load() || k.p.worthCompacting(o.MinWastePercent/2)
 			}

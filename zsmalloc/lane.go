@@ -81,13 +81,18 @@ func (p *Pool) commitDescriptors(l uint8, run uint32) error {
 	return nil
 }
 
-// giveRun takes back a run that holds no object. Its frames stay ready for the next zspage as long as there are
-// not too many of them.
+// giveRun takes back a run that holds no object. Its frames stay ready for the next zspage, until trimReady.
 func (p *Pool) giveRun(l uint8, run uint32, z *zspage) {
 	z.used = false
+	p.readyFrames.Add(int64(z.committed.Load()))
 	p.push(l, run, z)
-	ready := p.readyFrames.Add(int64(z.committed.Load()))
-	if limit := p.readyLimit(); ready > limit && (ready > 4*limit || !p.compactor.wake()) {
+}
+
+// trimReady releases ready frames if there are too many: the compaction goroutine does if there is one and it keeps up,
+// else the caller, who holds no lock.
+func (p *Pool) trimReady() {
+	limit := p.readyLimit()
+	if ready := p.readyFrames.Load(); ready > limit && (ready > 4*limit || !p.compactor.wake()) {
 		p.releaseReady(limit / 2)
 	}
 }

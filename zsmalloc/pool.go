@@ -238,6 +238,7 @@ func (p *Pool) Free(h Handle) error {
 	p.putObjectLocked(c, l.run(), l.index())
 	c.mu.Unlock()
 	p.handles.free(h)
+	p.trimReady()
 	p.compactor.noteFree()
 	return nil
 }
