@@ -14,7 +14,12 @@ import (
 const pageSize = 4096
 
 // Bytes writes a size the way people read it: 214 MiB.
-func Bytes(n int64) string { return units.CustomSize("%.4g %s", float64(n), 1024, sizes) }
+func Bytes(n int64) string {
+	if n < 0 {
+		return "-" + Bytes(-n)
+	}
+	return units.CustomSize("%.4g %s", float64(n), 1024, sizes)
+}
 
 var sizes = []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
 
@@ -90,7 +95,11 @@ func (r *Report) poolLines(line func(head, format string, args ...any)) {
 		return
 	}
 	out := p.PeakStoredPages * pageSize
-	line("at the peak", "%s held in %s of RAM: %.2f to 1, %s saved", Bytes(out), Bytes(out-p.SavedBytes), p.Ratio, Bytes(p.SavedBytes))
+	saved := Bytes(p.SavedBytes) + " saved"
+	if p.SavedBytes <= 0 {
+		saved = "nothing saved"
+	}
+	line("at the peak", "%s held in %s of RAM: %.2f to 1, %s", Bytes(out), Bytes(out-p.SavedBytes), p.Ratio, saved)
 	line("pool", "%s; %s same-filled and %s incompressible pages at the end; compaction moved %s objects and freed %s",
 		p.Codec, Count(p.SameFilledPages), Count(p.IncompressiblePages), Count(p.ObjectsMigrated), Bytes(int64(p.PagesCompacted)*pageSize))
 	l := &r.Latency

@@ -10,6 +10,7 @@ import (
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/internal/workload"
 	"github.com/zswapd/zswapd/zpool"
 )
 
@@ -26,12 +27,13 @@ type Options struct {
 	HoldRate   float64 // faults per second from which on CPUs are kept awake; negative: never
 	SpinMax    time.Duration
 
-	State    string        // folder of records of what runs have made
-	Self     []string      // how to start this program's workload
-	Before   string        // what guard.Protect changed and the command gets back
-	Progress io.Writer     // for notes and warnings
-	Live     *LiveLine     // nil: none
-	Deadline time.Duration // for taking things down when nobody asks for patience; 0: a minute
+	State    string    // folder of records of what runs have made
+	Self     []string  // how to start this program's workload
+	Before   string    // what guard.Protect changed and the command gets back
+	Progress io.Writer // for notes and warnings
+	Live     *LiveLine // nil: none
+
+	work *workload.Config // instead of the built-in one, for the benchmark
 }
 
 const (

@@ -78,6 +78,9 @@ const (
 
 // workloadOf returns the built-in workload for a limit.
 func workloadOf(o *Options) workload.Config {
+	if o.work != nil {
+		return *o.work
+	}
 	c := workload.Default()
 	c.Bytes = workloadTimes * o.Memory
 	c.Touches = touchesPerLimit * o.Memory / zpool.PageSize

@@ -3,6 +3,7 @@ package swapdev
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func clean(t *testing.T, dir string) ([]string, error) {
 func TestCleanAfterKill(t *testing.T) {
 	needRoot(t)
 	dir, g := t.TempDir(), group(t, "clean")
-	owner, out := child(t, "attach", dir, backing(t).Name(), g.Path())
+	owner, out := child(t, "attach", dir, backing(t).Name(), strconv.Itoa(above(t)), g.Path())
 	if !out.Scan() || !strings.HasPrefix(out.Text(), "/dev/loop") {
 		t.Fatal(out.Text())
 	}
@@ -100,7 +101,7 @@ func TestCleanForeign(t *testing.T) {
 func TestCleanNoRoom(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
-	owner, out := child(t, "attach", dir, backing(t).Name())
+	owner, out := child(t, "attach", dir, backing(t).Name(), "0")
 	if !out.Scan() || !strings.HasPrefix(out.Text(), "/dev/loop") {
 		t.Fatal(out.Text())
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 var children = map[string]func(args []string){
-	// attach DIR FILE: a run with the file as a swap device that is on; waits to be killed.
+	// attach DIR FILE PRIORITY [CGROUP]: a run with the file as a swap device that is on; waits to be killed.
 	"attach": func(args []string) { childAttach(args, true) },
 	// hold DIR FILE: the same with swap off.
 	"hold": func(args []string) { childAttach(args, false) },
@@ -43,10 +44,12 @@ func childAttach(args []string, on bool) {
 	d, err := Attach(file, Options{Tag: run.Tag(), Intent: run.SetLoop})
 	must(err)
 	if on {
-		must(d.SwapOn(testPriority, true))
+		priority, err := strconv.Atoi(args[2])
+		must(err)
+		must(d.SwapOn(priority, true))
 	}
-	if len(args) > 2 {
-		must(run.SetCgroup(args[2]))
+	if len(args) > 3 {
+		must(run.SetCgroup(args[3]))
 	}
 	fmt.Println(d.Path(), run.ID())
 	time.Sleep(time.Minute)
@@ -80,8 +83,25 @@ func must(err error) {
 	}
 }
 
-// testPriority is above what other tests on the machine may have on, so that our pages come to us.
-const testPriority = 20000
+// above returns a priority above those of the swap areas that are on, so that our pages come to us. Where somebody has
+// taken the highest one it waits a while for him to end.
+func above(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		list, err := kernel.areas()
+		noErr(t, err)
+		highest := -1
+		for _, a := range list {
+			highest = max(highest, a.priority)
+		}
+		if highest < MaxPriority {
+			return highest + 1
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Skip("another swap area has the highest priority: our pages would go there")
+	return 0
+}
 
 // child starts this binary in a mode, and returns it and its output. It ends with the test.
 func child(t *testing.T, mode string, args ...string) (*exec.Cmd, *bufio.Scanner) {

@@ -20,6 +20,9 @@ func (e *NoRoomError) Error() string {
 		e.Used>>20, e.Available>>20, e.Reserve>>20)
 }
 
+// othersWait is how long to wait between attempts while another swapoff is at work.
+const othersWait = 100 * time.Millisecond
+
 // OffOptions of SwapOff.
 type OffOptions struct {
 	Force     bool                   // do not ask whether there is room
@@ -96,15 +99,16 @@ func (d *Device) SwapOff(ctx context.Context, o OffOptions) error {
 	if err != nil {
 		return err
 	}
-	stop := d.watch(used, o)
+	defer d.watch(used, o)()
 	err = d.off(ctx)
-	stop()
-	if err == nil {
-		return nil
-	}
 	left, still := d.Used()
-	if errors.Is(still, ErrOff) {
-		return nil // it was done just when it was called off, or by somebody else
+	for errors.Is(err, unix.EINVAL) && still == nil && ctx.Err() == nil {
+		time.Sleep(othersWait) // another swapoff, of ours or somebody else's, is still at work on it
+		err = d.off(ctx)
+		left, still = d.Used()
+	}
+	if err == nil || errors.Is(still, ErrOff) {
+		return nil // the latter: it was done just when it was called off, or by somebody else
 	}
 	if errors.Is(err, unix.ENOMEM) {
 		return fmt.Errorf("swapdev: swapoff %s: %w with %d MiB still swapped out: a cgroup at its limit, no memory left, or strict overcommit", d.Path(), err, left>>20)

@@ -1,0 +1,89 @@
+package swapdev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/zswapd/zswapd/internal/cgroup"
+)
+
+// cleaner undoes one dead run. Each step does nothing where nothing of the run is left.
+type cleaner struct {
+	host   host
+	record Record
+	o      CleanOptions
+	report []string
+}
+
+func (c *cleaner) say(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	c.report = append(c.report, fmt.Sprintf("run %s (process %d): %s", c.record.ID, c.record.PID, line))
+}
+
+// killCommand ends the processes of the run's command: then their pages need not come back.
+func (c *cleaner) killCommand(context.Context) error {
+	group, err := c.group()
+	if group == nil || err != nil {
+		return err
+	}
+	procs, err := group.Procs()
+	if err != nil || len(procs) == 0 {
+		return err
+	}
+	c.say("killed %d processes in %s", len(procs), group.Path())
+	return group.Kill(c.o.Timeout)
+}
+
+func (c *cleaner) freeDevice(ctx context.Context) error {
+	if c.record.Loop == "" {
+		return nil
+	}
+	d, err := c.host.find(c.record.Loop, c.record.Tag)
+	if errors.Is(err, ErrForeign) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Release()
+	if used, err := d.Used(); err == nil {
+		ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+		defer cancel()
+		if err := d.SwapOff(ctx, c.o.Off); err != nil {
+			return err
+		}
+		c.say("swapoff %s, with %d KiB swapped out", d.Path(), used>>10)
+	}
+	if err := d.Detach(); err != nil {
+		return err
+	}
+	c.say("detached %s", filepath.Base(d.Path()))
+	return nil
+}
+
+func (c *cleaner) removeCgroup(context.Context) error {
+	group, err := c.group()
+	if group == nil || err != nil {
+		return err
+	}
+	if err := group.Remove(); err != nil {
+		return err
+	}
+	c.say("removed %s", group.Path())
+	return nil
+}
+
+// group returns the recorded cgroup, or nil if there is none any more.
+func (c *cleaner) group() (*cgroup.Group, error) {
+	if c.record.Cgroup == "" {
+		return nil, nil
+	}
+	group, err := cgroup.Open(c.record.Cgroup)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return group, err
+}

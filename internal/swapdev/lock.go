@@ -1,0 +1,69 @@
+package swapdev
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockRun takes the run's lock without waiting. The file may be removed between open and lock, by a Clean that
+// was a moment faster: then the lock is on nothing, and we look again.
+func lockRun(dir, id string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(lockPath(dir, id), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("swapdev: lock: %w", err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			_ = f.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, errAlive
+			}
+			return nil, fmt.Errorf("swapdev: lock %s: %w", f.Name(), err)
+		}
+		mine, err1 := f.Stat()
+		named, err2 := os.Stat(f.Name())
+		if err1 == nil && err2 == nil && os.SameFile(mine, named) {
+			return f, nil
+		}
+		_ = f.Close()
+	}
+}
+
+// removeRun removes record and lock, in this order, and lets go.
+func removeRun(dir, id string, lock *os.File) error {
+	var errs []error
+	for _, path := range []string{recordPath(dir, id) + ".new", recordPath(dir, id), lockPath(dir, id)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, lock.Close())...)
+}
+
+// checkDir refuses a folder where others could plant records: Clean acts on them as root.
+func checkDir(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return fmt.Errorf("swapdev: state folder %s: %w", dir, err)
+	}
+	if int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		return fmt.Errorf("swapdev: state folder %s (owner %d, mode %o): want it owned by %d and writable by nobody else", dir, st.Uid, st.Mode&0o7777, os.Geteuid())
+	}
+	return nil
+}
+
+// started returns when this process was started, or 0.
+func started() uint64 {
+	text := read("/proc/self/stat")
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:]) // from field 3 on
+	if len(fields) < 20 {
+		return 0
+	}
+	v, _ := strconv.ParseUint(fields[19], 10, 64)
+	return v
+}
