@@ -61,10 +61,9 @@ type Pool struct {
 	compactMu sync.Mutex // held for a step of compaction
 	nextClass int        // where the next one goes on; guarded by compactMu
 
-	readyFrames      atomic.Int64
-	framesCompacted  atomic.Uint64 // frames that compaction freed
-	objectsMigrated  atomic.Uint64
-	compactionPasses atomic.Uint64
+	readyFrames     atomic.Int64
+	framesCompacted atomic.Uint64 // frames that compaction freed
+	objectsMigrated atomic.Uint64
 }
 
 // place lays the parts of a region out from base and returns where it ends. With p it fills in the offsets.
