@@ -26,7 +26,7 @@ func (p *Pool) Check() error {
 			return true
 		}
 		stored++
-		sum.count(old, +1)
+		sum.count(0, old)
 		if old&lockBit != 0 {
 			problem("slot %d is locked", slot)
 			return true

@@ -103,7 +103,7 @@ func adoptSlots(table *slots, zs *zsmalloc.Recovery) *found {
 			f.Lost++
 		}
 		at.Store(uint64(w))
-		f.count(w, +1)
+		f.count(0, w)
 		f.Pages++
 		return true
 	})

@@ -53,7 +53,21 @@ func (w word) length() int             { return int(w >> lengthShift & lengthMas
 func (w word) handle() zsmalloc.Handle { return zsmalloc.Handle(w >> valueShift) }
 func (w word) pattern() uint32         { return uint32(w >> valueShift) }
 func (w word) check() uint16           { return uint16(w >> lengthShift) }
-func (w word) incompressible() bool    { return w.kind() == kindObject && w.codec() == compressor.Raw }
+
+// incompressible and sameFilled are 1 for a page of that sort, else 0.
+func (w word) incompressible() int64 {
+	if w.kind() == kindObject && w.codec() == compressor.Raw {
+		return 1
+	}
+	return 0
+}
+
+func (w word) sameFilled() int64 {
+	if w.kind() == kindSameFilled || w.kind() == kindObject && w.codec() == idPattern {
+		return 1
+	}
+	return 0
+}
 
 // memory returns the bytes that the page takes as an object's payload.
 func (w word) memory() int64 {

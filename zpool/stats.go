@@ -8,7 +8,7 @@ import (
 
 // counters are one worker's: nobody else writes them, so counting costs no cache line that is shared.
 type counters struct {
-	stores, loads, invalidated  atomic.Uint64 // pages
+	invalidated                 atomic.Uint64 // pages
 	rejectedFull, rejectedAlloc atomic.Uint64
 	corrupt                     atomic.Uint64
 	sameFilled, incompressible  atomic.Int64 // pages that came less those that went; a sum over workers means something
@@ -16,18 +16,17 @@ type counters struct {
 	storeTime, loadTime         histogram.Histogram
 }
 
-// count counts the page of a word that came (+1) or went (-1).
-func (c *counters) count(w word, n int64) {
-	switch w.kind() {
-	case kindSameFilled:
-		c.sameFilled.Add(n)
-	case kindObject:
-		c.compressedBytes.Add(n * w.memory())
-		if w.incompressible() {
-			c.incompressible.Add(n)
-		} else if w.codec() == idPattern {
-			c.sameFilled.Add(n)
-		}
+// count counts that a slot's word changed; 0 is an empty slot.
+func (c *counters) count(old, new word) {
+	add(&c.sameFilled, new.sameFilled()-old.sameFilled())
+	add(&c.incompressible, new.incompressible()-old.incompressible())
+	add(&c.compressedBytes, new.memory()-old.memory())
+}
+
+// add spares the atomic addition of nothing.
+func add(counter *atomic.Int64, n int64) {
+	if n != 0 {
+		counter.Add(n)
 	}
 }
 
@@ -69,8 +68,6 @@ func (p *Pool) Stats() (s Stats) {
 		s.SameFilledPages += w.sameFilled.Load()
 		s.IncompressiblePages += w.incompressible.Load()
 		s.CompressedBytes += w.compressedBytes.Load()
-		s.Stores += w.stores.Load()
-		s.Loads += w.loads.Load()
 		s.Invalidated += w.invalidated.Load()
 		s.RejectedFull += w.rejectedFull.Load()
 		s.RejectedAllocFail += w.rejectedAlloc.Load()
@@ -78,6 +75,7 @@ func (p *Pool) Stats() (s Stats) {
 		stores, loads := w.storeTime.Snapshot(), w.loadTime.Snapshot()
 		s.StoreTime, s.LoadTime = s.StoreTime.Add(&stores), s.LoadTime.Add(&loads)
 	}
+	s.Stores, s.Loads = s.StoreTime.Count, s.LoadTime.Count
 	return s
 }
 

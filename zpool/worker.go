@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/histogram"
 )
 
 // Worker is one thread's way into a pool. Its methods are for one goroutine at a time, and allocate nothing unless they
@@ -61,13 +62,19 @@ func (w *Worker) Store(first uint64, pages []byte) error {
 	begin := time.Since(epoch)
 	for i := range n {
 		if err := w.storePage(first+i, pages[i*PageSize:][:PageSize]); err != nil {
-			w.stores.Add(i)
+			w.observe(&w.storeTime, begin, i)
 			return err
 		}
 	}
-	w.stores.Add(n)
-	w.storeTime.ObserveN((time.Since(epoch)-begin)/time.Duration(max(n, 1)), n)
+	w.observe(&w.storeTime, begin, n)
 	return nil
+}
+
+// observe counts n pages that took the time since begin.
+func (w *Worker) observe(h *histogram.Histogram, begin time.Duration, n uint64) {
+	if n > 0 {
+		h.ObserveN((time.Since(epoch)-begin)/time.Duration(n), n)
+	}
 }
 
 func (w *Worker) storePage(slot uint64, page []byte) error {
@@ -94,16 +101,10 @@ func (w *Worker) storeObject(slot uint64, id compressor.ID, bytes []byte) error 
 		w.rejectedFull.Add(1)
 		return ErrFull
 	}
-	h, err := w.p.zs.Malloc(len(bytes), checksum(bytes, slot, id))
+	h, err := w.p.zs.Put(bytes, checksum(bytes, slot, id))
 	if err != nil {
 		return w.reject(err)
 	}
-	object, _, err := w.p.zs.Pin(h)
-	if err != nil {
-		return ErrCorrupt // the word that Malloc has just written is not there any more
-	}
-	copy(object, bytes)
-	w.p.zs.Unpin(h)
 	w.swap(slot, objectWord(h, id, len(bytes)))
 	return nil
 }
@@ -123,8 +124,7 @@ func (w *Worker) swap(slot uint64, new word) {
 	at := w.p.slots.word(slot)
 	old := lockSlot(at)
 	publish(at, new)
-	w.count(old, -1)
-	w.count(new, +1)
+	w.count(old, new)
 	switch {
 	case old == 0 && new != 0:
 		w.p.countStored(+1)
@@ -147,12 +147,11 @@ func (w *Worker) Load(first uint64, dst []byte) error {
 	for i := range n {
 		if err := w.loadPage(first+i, dst[i*PageSize:][:PageSize:PageSize]); err != nil {
 			w.corrupt.Add(1)
-			w.loads.Add(i)
+			w.observe(&w.loadTime, begin, i)
 			return fmt.Errorf("slot %d: %w", first+i, err)
 		}
 	}
-	w.loads.Add(n)
-	w.loadTime.ObserveN((time.Since(epoch)-begin)/time.Duration(max(n, 1)), n)
+	w.observe(&w.loadTime, begin, n)
 	return nil
 }
 

@@ -38,8 +38,7 @@ func (o CompactorOptions) withDefaults() CompactorOptions {
 type compactor struct {
 	p       *Pool
 	wakeups chan struct{}
-	freed   atomic.Int64 // objects freed since the last wake-up
-	urgent  atomic.Bool  // compact whatever it is worth
+	urgent  atomic.Bool // compact whatever it is worth
 	running atomic.Bool
 
 	mu   sync.Mutex // guards stop and done
@@ -54,13 +53,6 @@ func (k *compactor) init(p *Pool) {
 
 // wakeEvery is how many frees make it worth a look at the pool.
 const wakeEvery = 1024
-
-// noteFree counts a free and wakes the goroutine now and then.
-func (k *compactor) noteFree() {
-	if k.freed.Add(1)%wakeEvery == 0 {
-		k.wake()
-	}
-}
 
 // wake makes the goroutine look at the pool and reports whether there is one.
 func (k *compactor) wake() bool {

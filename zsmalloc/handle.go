@@ -80,6 +80,7 @@ type handles struct {
 		sync.Mutex
 		free  Handle // head of the free list, 0 for none
 		inUse int
+		freed uint64 // handles, since the start
 	}
 }
 
@@ -112,11 +113,14 @@ func (t *handles) alloc() (Handle, error) {
 	return h, nil
 }
 
-// free ends the life of a handle, and the caller's pin with it.
-func (t *handles) free(h Handle) {
+// free ends the life of a handle, and the caller's pin with it. It returns how many it has freed so far.
+func (t *handles) free(h Handle) (freed uint64) {
 	t.mu.Lock()
 	t.word(h).Store(uint64(t.mu.free) << 1)
 	t.mu.free = h
 	t.mu.inUse--
+	t.mu.freed++
+	freed = t.mu.freed
 	t.mu.Unlock()
+	return freed
 }

@@ -154,7 +154,13 @@ func (p *Pool) HugeSize() int {
 
 // Malloc allocates an object for size bytes, 1..MaxSize, and keeps tag with it. The object's bytes hold
 // anything. It returns ErrNoSpace or ErrNoHandle, wrapped.
-func (p *Pool) Malloc(size int, tag uint32) (Handle, error) {
+func (p *Pool) Malloc(size int, tag uint32) (Handle, error) { return p.malloc(size, tag, nil) }
+
+// Put allocates an object that holds data, 1..MaxSize bytes, and keeps tag with it: Malloc and a write in one, so that
+// there is no moment at which the handle leads to bytes that are not there yet.
+func (p *Pool) Put(data []byte, tag uint32) (Handle, error) { return p.malloc(len(data), tag, data) }
+
+func (p *Pool) malloc(size int, tag uint32, data []byte) (Handle, error) {
 	if size < 1 || size > MaxSize {
 		panic(fmt.Sprintf("zsmalloc: Malloc of %d bytes, want 1..%d", size, MaxSize))
 	}
@@ -169,6 +175,7 @@ func (p *Pool) Malloc(size int, tag uint32) (Handle, error) {
 		run, i, err = p.takeObjectLocked(c)
 	}
 	if err == nil {
+		copy(p.payload(c, run, i), data)
 		*p.header(c, run, i) = header{handle: h, tag: tag}
 		recordObj(p.handles.word(h), makeLocation(c.index, run, i).unpinned())
 	}
@@ -236,9 +243,10 @@ func (p *Pool) Free(h Handle) error {
 	c.mu.Lock()
 	p.putObjectLocked(c, l.run(), l.index())
 	c.mu.Unlock()
-	p.handles.free(h)
+	if p.handles.free(h)%wakeEvery == 0 {
+		p.compactor.wake()
+	}
 	p.trimReady()
-	p.compactor.noteFree()
 	return nil
 }
 

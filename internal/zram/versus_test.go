@@ -6,10 +6,13 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/zswapd/zswapd/internal/pagegen"
 	"github.com/zswapd/zswapd/zpool"
@@ -24,8 +27,9 @@ const rounds = 7
 //
 //	sudo go test ./internal/zram -run xxx -bench Versus -benchtime 1x -corpus DIR
 //
-// zram gets 64 pages a system call, which shows it at its best; the pool gets them one by one, as faults come, and in
-// the same runs of 64. over is all memory over compressed bytes, in percent.
+// zram gets 64 pages a system call, which shows it at its best; the pool gets them one by one, as faults come. store is
+// into an empty pool or device, restore over what is there; restore1 and load1 are zram with a page a call; over is all
+// memory over compressed bytes, in percent.
 func BenchmarkVersus(b *testing.B) {
 	names, sets := versusPages(b)
 	geo := map[string]float64{}
@@ -36,8 +40,9 @@ func BenchmarkVersus(b *testing.B) {
 				for unit, value := range v {
 					b.ReportMetric(value, unit)
 				}
-				geo["store"] += math.Log(v["zram-store-ns"] / v["store-ns"])
-				geo["load"] += math.Log(v["zram-load-ns"] / v["load-ns"])
+				for _, what := range []string{"store", "restore", "load"} {
+					geo[what] += math.Log(v["zram-"+what+"-ns"] / v[what+"-ns"])
+				}
 			}
 			b.ReportMetric(0, "ns/op")
 		})
@@ -64,51 +69,107 @@ func versusPages(b *testing.B) (names []string, sets [][]byte) {
 	return names, sets
 }
 
+// A block of pages goes to one side and then to the other, so that both meet the same noise of the machine.
+const blockPages = 8 * BatchPages
+
+// blockTimes has, for each thing measured and each block, the time per page of each round.
+type blockTimes map[string][][]float64
+
+// add times calls for a block of pages, step pages a call.
+func (t blockTimes) add(b *testing.B, what string, block, step int, pages []byte, call func(first int, pages []byte) error) {
+	first, n := block*blockPages, len(pages)/PageSize
+	begin := time.Now()
+	for i := 0; i < n; i += step {
+		if err := call(first+i, pages[i*PageSize:min(i+step, n)*PageSize]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for len(t[what]) <= block {
+		t[what] = append(t[what], nil)
+	}
+	t[what][block] = append(t[what][block], float64(time.Since(begin).Nanoseconds())/float64(n))
+}
+
+// perPage returns the mean over blocks of the median over rounds, in nanoseconds.
+func (t blockTimes) perPage(what string) (ns float64) {
+	for _, rounds := range t[what] {
+		slices.Sort(rounds)
+		ns += rounds[len(rounds)/2] / float64(len(t[what]))
+	}
+	return ns
+}
+
+// onOneCPU keeps the calling goroutine on the CPU where it is: a thread that the scheduler moves finds cold caches.
+func onOneCPU(b *testing.B) {
+	runtime.LockOSThread()
+	var before, one unix.CPUSet
+	must(b, unix.SchedGetaffinity(0, &before))
+	one.Set(firstCPU(&before))
+	must(b, unix.SchedSetaffinity(0, &one))
+	b.Cleanup(func() {
+		must(b, unix.SchedSetaffinity(0, &before))
+		runtime.UnlockOSThread()
+	})
+}
+
+func firstCPU(set *unix.CPUSet) (cpu int) {
+	for !set.IsSet(cpu) {
+		cpu++
+	}
+	return cpu
+}
+
 func versus(b *testing.B, pages []byte) map[string]float64 {
 	n := len(pages) / PageSize
-	times := map[string][]float64{}
-	out := map[string]float64{}
+	onOneCPU(b)
+	times, out := blockTimes{}, map[string]float64{}
 	got := newBuffer(b, n)
-	measure := func(unit string, step int, call func(first int, pages []byte) error, buf []byte) {
-		begin := time.Now()
-		for first := 0; first < n; first += step {
-			must(b, call(first, buf[first*PageSize:min(first+step, n)*PageSize]))
+	blocks := func(call func(block int, in, out []byte)) {
+		for block := 0; block*blockPages < n; block++ {
+			from, to := block*blockPages*PageSize, min((block+1)*blockPages, n)*PageSize
+			call(block, pages[from:to], got[from:to])
 		}
-		times[unit] = append(times[unit], float64(time.Since(begin).Nanoseconds())/float64(n))
 	}
 	for range rounds {
 		d := newDevice(b, "lz4", int64(n))
-		measure("zram-store-ns", BatchPages, func(first int, p []byte) error { return d.WritePages(int64(first), p) }, pages)
-		measure("zram-load-ns", BatchPages, func(first int, p []byte) error { return d.ReadPages(int64(first), p) }, got)
-		s, err := d.Stats()
-		must(b, err)
-		out["zram-ratio"] = float64(n*PageSize) / float64(s.ComprDataSize)
-		out["zram-effective"] = float64(n*PageSize) / float64(s.MemoryBytes())
-		must(b, d.Remove())
-
 		p, err := zpool.New(zpool.Options{Slots: uint64(n), MaxBytes: int64(len(pages)) + 16<<20})
 		must(b, err)
 		w := p.NewWorker()
+		write := func(first int, b []byte) error { return d.WritePages(int64(first), b) }
+		read := func(first int, b []byte) error { return d.ReadPages(int64(first), b) }
 		store := func(first int, b []byte) error { return w.Store(uint64(first), b) }
 		load := func(first int, b []byte) error { return w.Load(uint64(first), b) }
-		measure("store-ns", 1, store, pages)
+		blocks(func(block int, in, _ []byte) {
+			times.add(b, "zram-store", block, BatchPages, in, write)
+			times.add(b, "store", block, 1, in, store)
+		})
 		st := p.Stats()
-		clear(got)
-		measure("load-ns", 1, load, got)
-		if !bytes.Equal(got, pages) {
-			b.Fatal("the pool changed a page")
-		}
-		measure("load64-ns", BatchPages, load, got)
-		measure("restore64-ns", BatchPages, store, pages)
-		out["ratio"] = float64(n*PageSize) / float64(st.CompressedBytes)
-		out["effective"] = float64(n*PageSize) / float64(st.MemoryBytes)
+		s, err := d.Stats()
+		must(b, err)
+		blocks(func(block int, in, out []byte) {
+			times.add(b, "zram-load", block, BatchPages, out, read)
+			clear(out)
+			times.add(b, "load", block, 1, out, load)
+			times.add(b, "zram-load1", block, 1, out, read)
+			if !bytes.Equal(in, out) {
+				b.Fatal("the pool changed a page")
+			}
+		})
+		blocks(func(block int, in, _ []byte) { // over what is there
+			times.add(b, "zram-restore", block, BatchPages, in, write)
+			times.add(b, "restore", block, 1, in, store)
+			times.add(b, "zram-restore1", block, 1, in, write)
+		})
+		all := float64(n * PageSize)
+		out["zram-ratio"], out["ratio"] = all/float64(s.ComprDataSize), all/float64(st.CompressedBytes)
+		out["zram-effective"], out["effective"] = all/float64(s.MemoryBytes()), all/float64(st.MemoryBytes)
 		out["%over"] = 100*float64(st.MemoryBytes)/float64(st.CompressedBytes) - 100
 		out["%same-filled"] = 100 * float64(st.SameFilledPages) / float64(n)
+		must(b, d.Remove())
 		must(b, p.Close())
 	}
-	for unit, all := range times {
-		slices.Sort(all)
-		out[unit] = all[len(all)/2]
+	for what := range times {
+		out[what+"-ns"] = times.perPage(what)
 	}
 	return out
 }
