@@ -1,7 +1,7 @@
 # The targets that people and CI call. Those that swap for real need root.
 GO ?= go
 
-.PHONY: build test race invariants vet ci fmt
+.PHONY: build test race invariants model vet ci fmt
 
 build: ## the one binary
 	$(GO) build -o zswapd ./cmd/zswapd
@@ -14,6 +14,9 @@ race: ## under the race detector; the arena is then Go memory
 
 invariants: ## with the costly checks compiled in
 	$(GO) test -tags invariants ./zsmalloc ./zpool
+
+model: ## the pin's protocol, searched exhaustively; needs spin
+	zsmalloc/model/check
 
 vet:
 	$(GO) vet ./...

@@ -44,10 +44,13 @@
 //     included; preserving that bit would make a handle that is born pinned and stays so for ever.
 //  4. Compaction never waits for a pin while it holds a class lock: it tries, and skips what is in use.
 //     Users pin first and take the class lock after, so waiting would be a deadlock.
-//  5. The old copy is freed only after the new location is published. Otherwise its room could be handed out
-//     and written while the word still points at it; a crash there would lose the object.
+//  5. The old copy is freed only after the new location is published. Freeing rewrites its header, so a process killed
+//     in between would leave a word that points at an object that is no more. (Nobody else is in danger: the class
+//     lock is held, and so is the pin.) The same is true of rule 2 under the pin: it is the kill that makes it matter.
 //  6. A handle is freed by the path that pinned it, after the object is gone; so a handle found in the header
 //     of an allocated object, under the class lock, is alive.
+//
+// Folder model has the protocol in Promela, and each rule broken in turn: make model.
 //
 // Lock order: compactMu → class.mu → lane.mu; pin → class.mu (compaction, inside class.mu, only tries the pin);
 // handles.mu is a leaf.

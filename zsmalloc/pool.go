@@ -198,8 +198,13 @@ func (p *Pool) Pin(h Handle) (object []byte, tag uint32, err error) {
 	return p.payload(c, l.run(), l.index()), p.header(c, l.run(), l.index()).tag, nil
 }
 
-// Unpin ends a pin.
-func (p *Pool) Unpin(h Handle) { unpin(p.handles.word(h)) }
+// Unpin ends a pin, which must be the caller's own.
+func (p *Pool) Unpin(h Handle) {
+	if w := p.handles.word(h); invariants && w.Load()&pinBit == 0 {
+		panic(fmt.Sprintf("zsmalloc: unpin of handle %d, which is not pinned: %#x", h, w.Load()))
+	}
+	unpin(p.handles.word(h))
+}
 
 // pin pins a handle and checks that its object is there and says so.
 func (p *Pool) pin(h Handle) (*class, location, error) {
@@ -234,7 +239,8 @@ func (p *Pool) classOf(l location) *class {
 }
 
 // Free frees the object of a handle and the handle. It waits for the pin, so the caller must not hold it.
-// It returns ErrBadHandle, and then frees nothing.
+// It returns ErrBadHandle, and then frees nothing. A handle is used again after it was freed, so a caller that frees
+// twice may free somebody else's object: the pool's slots see to it that each handle has one owner.
 func (p *Pool) Free(h Handle) error {
 	c, l, err := p.pin(h)
 	if err != nil {
