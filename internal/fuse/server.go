@@ -68,10 +68,11 @@ type Server struct {
 	patience *patience
 	locked   bool // all buffers are locked in memory
 
-	threads sync.WaitGroup
-	gone    chan struct{} // closed when the last thread has ended
-	once    sync.Once
-	err     error // of Close
+	threads   sync.WaitGroup
+	gone      chan struct{} // closed when the last thread has ended
+	stopOnce  sync.Once
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // newServer makes a server on a /dev/fuse descriptor, which it owns from now on, errors included.
@@ -127,33 +128,35 @@ func (s *Server) Fd() int { return s.fd }
 // because the last user of the file went away.
 func (s *Server) Gone() <-chan struct{} { return s.gone }
 
-// Close lets the threads finish the requests they have read, stops them and gives the connection up. If no
-// other process holds the descriptor, all I/O that still waits ends in an error; if one does, the I/O waits for
-// a server that adopts it. Close may be called more than once.
-func (s *Server) Close() error {
-	s.once.Do(func() {
-		s.halt()
-		s.err = errors.Join(s.err, unix.Close(s.fd), unix.Close(s.stop))
-		if s.file != nil {
-			if err := s.file.Close(); !errors.Is(err, os.ErrClosed) {
-				s.err = errors.Join(s.err, err)
-			}
+// Stop lets the threads finish the requests they have read and ends them. The connection stays open, requests
+// wait in the kernel, and another process that has the descriptor may adopt it. Stop may be called more than once.
+func (s *Server) Stop() {
+	s.stopOnce.Do(func() {
+		s.crew.stopping.Store(true)
+		if _, err := unix.Write(s.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+			panic("fuse: eventfd: " + err.Error()) // it has room for 2^64-1
 		}
-		if s.err != nil {
-			s.err = fmt.Errorf("fuse: close: %w", s.err)
-		}
+		s.crew.stopAll()
+		<-s.gone
+		s.patience.close()
 	})
-	return s.err
 }
 
-// halt stops the threads and waits for them.
-func (s *Server) halt() {
-	s.crew.stopping.Store(true)
-	if _, err := unix.Write(s.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
-		panic("fuse: eventfd: " + err.Error()) // it has room for 2^64-1
-	}
-	s.crew.stopAll()
-	<-s.gone
-	s.patience.close()
-	s.crew.idle.close()
+// Close stops, and gives the connection up. If no other process holds the descriptor, all I/O that still waits
+// ends in an error; if one does, the I/O waits for a server that adopts it. Close may be called more than once.
+func (s *Server) Close() error {
+	s.closeOnce.Do(func() {
+		s.Stop()
+		s.crew.idle.close()
+		err := errors.Join(unix.Close(s.fd), unix.Close(s.stop))
+		if s.file != nil {
+			if e := s.file.Close(); !errors.Is(e, os.ErrClosed) {
+				err = errors.Join(err, e)
+			}
+		}
+		if err != nil {
+			s.closeErr = fmt.Errorf("fuse: close: %w", err)
+		}
+	})
+	return s.closeErr
 }

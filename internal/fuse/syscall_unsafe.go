@@ -27,14 +27,18 @@ func rawPread(fd int, b []byte, offset int64) (int, unix.Errno) {
 	return int(n), errno
 }
 
-const futexPrivate = 128 // FUTEX_PRIVATE_FLAG; with 0 FUTEX_WAIT, with 1 FUTEX_WAKE
+// Futex operations, each for this process only.
+const (
+	futexWaitPrivate = 128
+	futexWakePrivate = 129
+)
 
 // futexWait sleeps while *word is value. It may return for no reason.
 func futexWait(word *atomic.Uint32, value uint32) {
-	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexPrivate|0, uintptr(value), 0, 0, 0)
+	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value), 0, 0, 0)
 }
 
 // futexWake wakes at most n threads that sleep on word.
 func futexWake(word *atomic.Uint32, n int) {
-	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexPrivate|1, uintptr(n), 0, 0, 0)
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, uintptr(n), 0, 0, 0)
 }
