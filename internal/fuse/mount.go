@@ -17,14 +17,14 @@ func Mount(cfg Config) (*Server, error) {
 	}
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("fuse: %w", &os.PathError{Op: "open", Path: "/dev/fuse", Err: err})
+		return nil, fmt.Errorf("fuse: %w%s", &os.PathError{Op: "open", Path: "/dev/fuse", Err: err}, remedy(err))
 	}
 	s, err := newServer(fd, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("fuse: %w", err)
 	}
 	if err := s.mount(); err != nil {
-		return nil, fmt.Errorf("fuse: mount: %w", errors.Join(err, s.Close()))
+		return nil, errors.Join(fmt.Errorf("fuse: mount: %w%s", err, remedy(err)), s.Close())
 	}
 	return s, nil
 }
@@ -73,4 +73,17 @@ func mountDetached(fd int) (int, error) {
 	}
 	dir, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 	return dir, os.NewSyscallError("fsmount", err)
+}
+
+// remedy says what a user can do about an error of opening the device or mounting.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		return ": load the module with modprobe fuse; in a container, pass the device in"
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return ": run it as root with CAP_SYS_ADMIN; in a container, --privileged"
+	case errors.Is(err, unix.ENOSYS):
+		return ": the kernel is older than 5.2"
+	}
+	return ""
 }
