@@ -16,6 +16,7 @@ import (
 
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/internal/swaptest"
 )
 
 // binary is the program under test, built from this tree.
@@ -23,6 +24,7 @@ var binary string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		defer swaptest.Lock()()
 		dir, err := os.MkdirTemp("", "zswapd-test-")
 		if err != nil {
 			panic(err)

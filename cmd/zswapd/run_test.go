@@ -137,7 +137,7 @@ func TestWithoutRoot(t *testing.T) {
 		if os.Geteuid() == 0 {
 			c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		}
-		return finish(t, c, dir, file)
+		return finish(t, c, filepath.Join(dir, "state"), file)
 	}
 	o := nobody("--memory", "16M")
 	if r := o.report; o.code != 0 || !strings.Contains(o.errors, "not kernel swap") || !strings.Contains(o.errors, "sudo") || r.Swap.Device != "" || r.Workload.Failures != 0 || r.Pool.PeakStoredPages < 10_000 {

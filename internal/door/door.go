@@ -89,8 +89,9 @@ func (d *Door) Stats() fuse.Stats { return d.server.Stats() }
 // Warnings tells which settings of the device did not take.
 func (d *Door) Warnings() []string { return d.device.Warnings() }
 
-// Gone is closed when nobody serves the device any more, which is only right after Close.
-func (d *Door) Gone() <-chan struct{} { return d.server.Gone() }
+// Failed tells of a panic of ours while a page was served: see fuse.Server.Failed. What is swapped out should be brought
+// back while it can be.
+func (d *Door) Failed() <-chan error { return d.server.Failed() }
 
 // Close brings everything back into memory and takes the device away. If the memory is not there it is a
 // *swapdev.NoRoomError, and if ctx ends first its error; then the door stays open, and Close can be called again.

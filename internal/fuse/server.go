@@ -70,6 +70,7 @@ type Server struct {
 
 	threads   sync.WaitGroup
 	gone      chan struct{} // closed when the last thread has ended
+	broken    chan error    // holds the first panic
 	stopOnce  sync.Once
 	closeOnce sync.Once
 	closeErr  error
@@ -79,7 +80,7 @@ type Server struct {
 // No thread runs yet.
 func newServer(fd int, cfg Config) (*Server, error) {
 	cfg.Threads = cmp.Or(cfg.Threads, min(max(runtime.NumCPU(), 2), 4))
-	s := &Server{cfg: cfg, fd: fd, gone: make(chan struct{}), locked: true}
+	s := &Server{cfg: cfg, fd: fd, gone: make(chan struct{}), broken: make(chan error, 1), locked: true}
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("eventfd", err), unix.Close(fd))
@@ -127,6 +128,17 @@ func (s *Server) Fd() int { return s.fd }
 // Gone is closed when no thread serves any more: after Close, or when the kernel has ended the connection
 // because the last user of the file went away.
 func (s *Server) Gone() <-chan struct{} { return s.gone }
+
+// Failed tells of a panic of ours while a request was served: the request ended in an error, the server goes on, but
+// it can no longer be trusted, and the swap should be turned off as soon as may be.
+func (s *Server) Failed() <-chan error { return s.broken }
+
+func (s *Server) fail(err error) {
+	select {
+	case s.broken <- err:
+	default: // the first one is enough
+	}
+}
 
 // Stop lets the threads finish the requests they have read and ends them. The connection stays open, requests
 // wait in the kernel, and another process that has the descriptor may adopt it. Stop may be called more than once.

@@ -1,7 +1,9 @@
 package fuse
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +39,7 @@ func (t *thread) free() error { return unix.Munmap(t.buf) }
 // run serves until the server stops or the connection ends.
 func (t *thread) run() {
 	runtime.LockOSThread() // and never unlocked: the OS thread ends with the goroutine
+	debug.SetPanicOnFault(true)
 	s := t.server
 	for !s.crew.stopping.Load() {
 		n, errno := t.read()
@@ -73,7 +76,7 @@ func (t *thread) serve(n int) {
 		}
 	}
 	s.patience.traffic()
-	reply := t.handle(n)
+	reply := t.handleOrFail(n)
 	if reply != nil {
 		if errno := rawWrite(s.fd, reply); errno != 0 {
 			t.failed(errno)
@@ -84,6 +87,18 @@ func (t *thread) serve(n int) {
 	if t.req.op == opRead {
 		s.cfg.Hold.Event()
 	}
+}
+
+// handleOrFail handles a request. A panic must not take other programs' pages down with us while they can still be
+// brought back: the request ends in an error, and whoever waits for Failed is told.
+func (t *thread) handleOrFail(n int) (reply []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.server.fail(fmt.Errorf("fuse: panic while serving: %v\n%s", p, debug.Stack()))
+			reply = t.fail(unix.EIO)
+		}
+	}()
+	return t.handle(n)
 }
 
 // failed looks at a reply that the kernel did not take. A request that nobody waits for any more is no error;

@@ -16,8 +16,15 @@ type LiveLine struct {
 	width int
 }
 
-// NewLiveLine writes to a terminal of so many columns.
-func NewLiveLine(w io.Writer, width int) *LiveLine { return &LiveLine{w: w, width: width} }
+// NewLiveLine writes to a terminal of so many columns; one that does not know how many it has says 0.
+func NewLiveLine(w io.Writer, width int) *LiveLine {
+	if width < minWidth {
+		width = 80
+	}
+	return &LiveLine{w: w, width: width}
+}
+
+const minWidth = 10
 
 // Show replaces the line.
 func (l *LiveLine) Show(s string) {

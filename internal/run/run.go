@@ -24,7 +24,9 @@ func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
 	defer func() { err = errors.Join(err, s.takeDown()) }()
 	before := takeUsage()
 	m := startMonitor(s.pool, s.door, o)
+	broken := s.watchDoor()
 	c, err := s.command()
+	err = errors.Join(err, broken())
 	peak := m.close()
 	if c == nil {
 		return nil, err
@@ -33,6 +35,28 @@ func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
 	r.Swap.PeakUsedBytes = peak
 	r.Daemon = takeUsage().since(before)
 	return r, err
+}
+
+// watchDoor ends the command if the server fails, so that what is swapped out can be brought back. The function that it
+// returns ends the watch and tells what was seen.
+func (s *session) watchDoor() (end func() error) {
+	if s.door == nil {
+		return func() error { return nil }
+	}
+	stop, result := make(chan struct{}), make(chan error)
+	go func() {
+		select {
+		case <-stop:
+			result <- nil
+		case err := <-s.door.Failed():
+			s.o.note("a bug of ours: ending the command and turning swap off")
+			result <- errors.Join(err, s.group.Kill(killLimit))
+		}
+	}()
+	return func() error {
+		close(stop)
+		return <-result
+	}
 }
 
 // finished is a command that has ended.

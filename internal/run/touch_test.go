@@ -16,6 +16,7 @@ import (
 	"github.com/zswapd/zswapd/internal/launch"
 	"github.com/zswapd/zswapd/internal/pmqos"
 	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/internal/swaptest"
 	"github.com/zswapd/zswapd/internal/workload"
 	"github.com/zswapd/zswapd/internal/zram"
 )
@@ -32,7 +33,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	unlock := swaptest.Lock()
+	code := m.Run()
+	unlock()
+	os.Exit(code)
 }
 
 // rounds of BenchmarkTouches, in which the devices take turns; it reports medians.

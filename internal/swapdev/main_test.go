@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/cgroup"
+
+	"github.com/zswapd/zswapd/internal/swaptest"
 )
 
 // childMode makes the test binary play a part in a test: see children.
@@ -24,7 +26,10 @@ func TestMain(m *testing.M) {
 		children[mode](strings.Split(os.Getenv("ZSWAPD_TEST_ARGS"), "|"))
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	unlock := swaptest.Lock()
+	code := m.Run()
+	unlock()
+	os.Exit(code)
 }
 
 var children = map[string]func(args []string){

@@ -1,0 +1,37 @@
+// Package swaptest keeps tests of different packages, which go test runs at once, from swapping at the same time: the
+// kernel shares all swap devices among all programs, so one test's pages would be on another's device.
+//
+//	func TestMain(m *testing.M) { defer swaptest.Lock()(); m.Run() }
+package swaptest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock waits until no other process holds it, and returns what gives it back. Without root nobody swaps, and it does
+// nothing. The kernel drops the lock of a process that dies.
+func Lock() (unlock func()) {
+	if os.Geteuid() != 0 {
+		return func() {}
+	}
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "zswapd-swaptest.lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err == nil {
+		err = flock(f)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("swaptest: lock: %v", err))
+	}
+	return func() { _ = f.Close() }
+}
+
+func flock(f *os.File) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+			return err
+		}
+	}
+}
