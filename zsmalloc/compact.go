@@ -100,9 +100,15 @@ func (p *Pool) emptyLocked(c *class, src, dst uint32, budget int) (r Compaction,
 		if p.header(c, src, i).handle == 0 {
 			continue
 		}
-		last := from.inuse == 1
-		if stop = p.moveLocked(c, src, i, dst, &r, budget); stop || last || int(to.inuse) == c.objsPerZspage {
-			return r, stop
+		last, before := from.inuse == 1, r.Objects
+		if stop = p.moveLocked(c, src, i, dst, &r, budget); stop {
+			return r, true
+		}
+		if last && r.Objects > before {
+			return r, false // src is gone
+		}
+		if int(to.inuse) == c.objsPerZspage {
+			return r, r.Skipped > 0
 		}
 	}
 	return r, true // what is left in src is pinned
@@ -165,19 +171,27 @@ func (p *Pool) moveLocked(c *class, src uint32, i int, dst uint32, r *Compaction
 // migrateLocked moves one object to another zspage of its class, if nobody has it pinned. The order of its steps
 // is the protocol of the package comment; each is safe to be killed after.
 func (p *Pool) migrateLocked(c *class, h Handle, src uint32, i int, dst uint32) (moved bool, err error) {
+	if mutant != "" {
+		return p.migrateWrong(c, h, src, i, dst)
+	}
 	w := p.handles.word(h)
 	if !tryPin(w, makeLocation(c.index, src, i).unpinned()) {
 		return false, nil
 	}
+	step("pinned")
 	j, err := p.takeFromLocked(c, dst, p.zspageAt(c.lane, dst))
 	if err != nil {
 		unpin(w)
 		return false, err
 	}
+	step("taken")
 	copy(p.payload(c, dst, j), p.payload(c, src, i))
 	*p.header(c, dst, j) = *p.header(c, src, i)
+	step("copied")
 	recordObj(w, makeLocation(c.index, dst, j).pinned())
+	step("published")
 	unpin(w)
+	step("unpinned")
 	p.putObjectLocked(c, src, i)
 	return true, nil
 }

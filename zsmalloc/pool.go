@@ -177,7 +177,7 @@ func (p *Pool) malloc(size int, tag uint32, data []byte) (Handle, error) {
 	if err == nil {
 		copy(p.payload(c, run, i), data)
 		*p.header(c, run, i) = header{handle: h, tag: tag}
-		recordObj(p.handles.word(h), makeLocation(c.index, run, i).unpinned())
+		recordFresh(p.handles.word(h), makeLocation(c.index, run, i))
 	}
 	c.mu.Unlock()
 	if err != nil {
