@@ -50,6 +50,10 @@ func complain(err error) {
 }
 
 func exitCode(err error) int {
+	var interrupted run.Interrupted
+	if errors.As(err, &interrupted) {
+		return 128 + int(interrupted.Signal)
+	}
 	var usage run.UsageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return exitUsage

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -139,9 +140,26 @@ func runWith(c *cobra.Command, o *run.Options) (*report.Report, error) {
 	if width, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil {
 		o.Live = run.NewLiveLine(os.Stderr, width)
 	}
-	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := interruptible(c.Context())
 	defer stop()
 	return run.Run(ctx, o)
+}
+
+// interruptible returns a context that a signal ends, with the signal as the cause. Signals no longer end us.
+func interruptible(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		if s, ok := (<-signals).(syscall.Signal); ok {
+			cancel(run.Interrupted{Signal: s})
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel(nil)
+	}
 }
 
 // checkReport finds out now whether the report can be written, not after the command has run.

@@ -2,12 +2,13 @@ package fuse
 
 import (
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// The raw calls do not tell the Go scheduler: they never wait, and the scheduler's books cost more than they do.
+// The raw calls do not tell the Go scheduler: they never wait, or not for long, and its books cost more than they do.
 
 // rawRead reads once from a descriptor that does not block. b must not be empty.
 func rawRead(fd int, b []byte) (int, unix.Errno) {
@@ -25,6 +26,19 @@ func rawWrite(fd int, b []byte) unix.Errno {
 func rawPread(fd int, b []byte, offset int64) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(offset), 0, 0)
 	return int(n), errno
+}
+
+// rawPoll waits until one of fds is ready, or for at most limit; false if it was for nothing. A signal ends it.
+func rawPoll(fds []unix.PollFd, limit time.Duration) bool {
+	timeout := unix.NsecToTimespec(int64(limit))
+	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))), uintptr(len(fds)),
+		uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+	return errno == 0 && n > 0
+}
+
+// rawYield lets another task run that waits for this CPU.
+func rawYield() {
+	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 }
 
 // Futex operations, each for this process only.

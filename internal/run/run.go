@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/zswapd/zswapd/internal/launch"
@@ -25,7 +26,7 @@ func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
 	before := takeUsage()
 	m := startMonitor(s.pool, s.door, o)
 	broken := s.watchDoor()
-	c, err := s.command()
+	c, err := s.command(ctx)
 	err = errors.Join(err, broken())
 	peak := m.close()
 	if c == nil {
@@ -59,6 +60,11 @@ func (s *session) watchDoor() (end func() error) {
 	}
 }
 
+// Interrupted is the cause of a context that a signal has ended.
+type Interrupted struct{ Signal syscall.Signal }
+
+func (i Interrupted) Error() string { return "interrupted: " + i.Signal.String() }
+
 // finished is a command that has ended.
 type finished struct {
 	args     []string
@@ -68,10 +74,10 @@ type finished struct {
 }
 
 // command starts the command or the workload in the group, and waits for it.
-func (s *session) command() (*finished, error) {
+func (s *session) command(ctx context.Context) (*finished, error) {
 	spec := launch.Spec{Args: s.o.Args, Join: s.group.ProcsFile(), Undo: s.o.Before}
 	if len(s.o.Args) > 0 {
-		return s.start(spec, nil)
+		return s.start(ctx, spec, nil)
 	}
 	in, out, closeAll, err := workloadPipes(s.o)
 	if err != nil {
@@ -80,10 +86,10 @@ func (s *session) command() (*finished, error) {
 	defer closeAll()
 	spec.Args = s.o.Self
 	spec.Std = [3]*os.File{in, out.write, nil}
-	return s.start(spec, out)
+	return s.start(ctx, spec, out)
 }
 
-func (s *session) start(spec launch.Spec, out *resultPipe) (*finished, error) {
+func (s *session) start(ctx context.Context, spec launch.Spec, out *resultPipe) (*finished, error) {
 	f := &finished{args: spec.Args}
 	began := time.Now()
 	p, err := launch.Start(spec)
@@ -96,6 +102,9 @@ func (s *session) start(spec launch.Spec, out *resultPipe) (*finished, error) {
 	}
 	stop := p.Relay()
 	defer stop()
+	if early := (Interrupted{}); errors.As(context.Cause(ctx), &early) { // it came before there was anybody to pass it on to
+		_ = p.Signal(early.Signal)
+	}
 	if out != nil {
 		f.args = []string{"the built-in workload"}
 		if err := out.follow(s.o); !errors.Is(err, workload.ErrNoResult) {

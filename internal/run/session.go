@@ -61,7 +61,7 @@ func setUp(ctx context.Context, o *Options) (s *session, err error) {
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return s, errors.New("interrupted")
+		return s, context.Cause(ctx)
 	}
 	s.group, err = cgroup.CreateNoted("run-"+s.record.ID(), o.Memory, s.record.SetCgroup)
 	if err == nil && o.NoSwap {

@@ -174,7 +174,7 @@ func touchZram(b *testing.B, algorithm string, hold bool) (result *workload.Resu
 			}
 		}
 	}()
-	c, err := s.command()
+	c, err := s.command(context.Background())
 	if err != nil {
 		b.Fatal(err)
 	}
