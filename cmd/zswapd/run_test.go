@@ -16,7 +16,7 @@ import (
 // The built-in workload, four times its limit, comes back byte for byte through the kernel's swap.
 func TestBuiltInWorkload(t *testing.T) {
 	needRoot(t)
-	o := call(t, "run", "--memory", "64M")
+	o := swap(t, "run", "--memory", "64M")
 	r := &o.report
 	if o.code != 0 || r.Workload == nil || r.Workload.Failures != 0 || r.Workload.Verified != 4*64<<20/4096 {
 		t.Fatalf("exit code %d, workload %+v", o.code, r.Workload)
@@ -46,8 +46,8 @@ func TestBuiltInWorkload(t *testing.T) {
 func TestEveryCodecSwaps(t *testing.T) {
 	needRoot(t)
 	for _, codec := range []string{"none", "lz4", "lz4hc", "s2", "zstd"} {
-		o := call(t, "run", "--memory", "16M", "--compressor", codec)
-		if o.code != 0 || o.report.Pool.Codec != codec || o.report.Workload.Failures != 0 || o.report.Swap.PagesIn == 0 {
+		o := swap(t, "run", "--memory", "16M", "--compressor", codec)
+		if o.code != 0 || o.report.Pool.Codec != codec || o.report.Workload == nil || o.report.Workload.Failures != 0 || o.report.Swap.PagesIn == 0 {
 			t.Errorf("%s: exit code %d, %+v", codec, o.code, o.report.Pool)
 		}
 	}
@@ -140,7 +140,7 @@ func TestWithoutRoot(t *testing.T) {
 		return finish(t, c, filepath.Join(dir, "state"), file)
 	}
 	o := nobody("--memory", "16M")
-	if r := o.report; o.code != 0 || !strings.Contains(o.errors, "not kernel swap") || !strings.Contains(o.errors, "sudo") || r.Swap.Device != "" || r.Workload.Failures != 0 || r.Pool.PeakStoredPages < 10_000 {
+	if r := o.report; o.code != 0 || !strings.Contains(o.errors, "not kernel swap") || !strings.Contains(o.errors, "sudo") || r.Swap.Device != "" || r.Workload == nil || r.Workload.Failures != 0 || r.Pool.PeakStoredPages < 10_000 {
 		t.Errorf("exit code %d, %+v", o.code, r)
 	}
 	if o := nobody("--", "true"); o.code != exitMachine || !strings.Contains(o.errors, "sudo") {
@@ -171,7 +171,7 @@ func background(t *testing.T, state string, args ...string) (*exec.Cmd, swapdev.
 func TestInterrupt(t *testing.T) {
 	needRoot(t)
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		state := filepath.Join(t.TempDir(), "state")
+		state := newState(t)
 		c, r := background(t, state, "--", "sleep", "1000")
 		target := -c.Process.Pid // the whole foreground group, as a terminal does
 		if signal == syscall.SIGTERM {
@@ -192,7 +192,7 @@ func TestInterrupt(t *testing.T) {
 // A killed run leaves its device, swap and cgroup; the next start cleans them.
 func TestNextStartCleansAfterAKill(t *testing.T) {
 	needRoot(t)
-	state := filepath.Join(t.TempDir(), "state")
+	state := newState(t)
 	c, r := background(t, state, "--memory", "256M")
 	time.Sleep(time.Second) // let it swap
 	noErr(t, c.Process.Kill())
@@ -216,7 +216,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 2 {
 		all.Go(func() {
-			if o := call(t, "run", "--memory", "16M"); o.code != 0 || o.report.Workload.Failures != 0 {
+			if o := swap(t, "run", "--memory", "16M"); o.code != 0 || o.report.Workload == nil || o.report.Workload.Failures != 0 {
 				t.Errorf("exit code %d", o.code)
 			}
 		})
