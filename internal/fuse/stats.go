@@ -32,7 +32,8 @@ type Stats struct {
 	Relieved        uint64 // times a second thread was called because one request took long
 
 	Load, Store histogram.Snapshot // from the return of read(2) to the reply
-	Resend      bool               // the kernel agreed at INIT to send requests again after a crash
+	Resend      bool               // the kernel agreed at INIT to send requests again after a crash; false after Adopt
+	Locked      bool               // all buffers are locked in memory
 }
 
 // ReadBytes returns the bytes read.
@@ -52,6 +53,6 @@ func (s *Server) Stats() Stats {
 		Spins: c.spins.Load(), SpinHits: c.spinHits.Load(), SpinsRefused: c.spinsRefused.Load(), Blocks: c.blocks.Load(),
 		Helped: c.helped.Load(), Relieved: c.relieved.Load(),
 		Load: c.load.Snapshot(), Store: c.store.Snapshot(),
-		Resend: s.flags.Load()&initHasResend != 0,
+		Resend: s.flags.Load()&initHasResend != 0, Locked: s.locked,
 	}
 }

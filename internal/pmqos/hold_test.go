@@ -37,7 +37,7 @@ func TestPace(t *testing.T) {
 }
 
 // newFile stands in for the device.
-func newFile(t *testing.T) string {
+func newFile(t testing.TB) string {
 	path := filepath.Join(t.TempDir(), "latency")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -177,11 +177,7 @@ func TestRealDevice(t *testing.T) {
 }
 
 func BenchmarkEvent(b *testing.B) {
-	path := filepath.Join(b.TempDir(), "latency")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		b.Fatal(err)
-	}
-	h, err := New(Options{Path: path})
+	h, err := New(Options{Path: newFile(b)})
 	if err != nil {
 		b.Fatal(err)
 	}
