@@ -41,32 +41,39 @@ func (s *size) String() string {
 }
 func (*size) Type() string { return "size" }
 
-// rate is a number of faults per second, or off.
+// rate is a number of faults per second, auto, or off.
 type rate float64
 
 func (r *rate) Set(text string) error {
-	if text == "off" {
-		*r = -1
+	switch text {
+	case "off":
+		*r = run.HoldOff
+		return nil
+	case "auto":
+		*r = run.HoldAuto
 		return nil
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(n >= 0 && n <= 1e9) {
-		return fmt.Errorf("%q: want a number of faults per second, or off", text)
+		return fmt.Errorf("%q: want a number of faults per second, auto, or off", text)
 	}
 	*r = rate(n)
 	return nil
 }
 
 func (r *rate) String() string {
-	if *r < 0 {
+	switch *r {
+	case run.HoldOff:
 		return "off"
+	case run.HoldAuto:
+		return "auto"
 	}
 	return strconv.FormatFloat(float64(*r), 'f', -1, 64)
 }
 func (*rate) Type() string { return "rate" }
 
 func runCommand(code *int) *cobra.Command {
-	memory, swap, pool, hold := size(256<<20), size(4<<30), size(0), rate(200)
+	memory, swap, pool, hold := size(256<<20), size(4<<30), size(0), rate(run.HoldAuto)
 	o := run.Options{Progress: os.Stderr, Self: []string{"/proc/self/exe", workloadName}}
 	var file string
 	c := &cobra.Command{
@@ -104,7 +111,7 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.StringVar(&file, "report", "", "write the report to this file, as JSON")
 	f.BoolVar(&o.NoSwap, "no-swap", false, "do not swap: what the limit does without us")
 	f.IntVar(&o.Priority, "priority", swapdev.MaxPriority, "priority of the swap device among others")
-	f.Var(&hold, "latency-hold", "faults per second from which on idle CPUs are kept awake, or off")
+	f.Var(&hold, "latency-hold", "faults per second from which on idle CPUs are kept awake, off, or auto: 200 where waking one takes long")
 	f.DurationVar(&o.SpinMax, "spin", 50*time.Microsecond, "longest time to spin for the next request; 0 for never")
 	f.StringVar(&o.State, "state", swapdev.DefaultDir, "folder of records of what runs have made")
 	_ = f.MarkHidden("state")

@@ -24,7 +24,7 @@ type Options struct {
 	NoSwap     bool // the baseline: the limit without us
 	Priority   int  // of the swap device
 	Seed       uint64
-	HoldRate   float64 // faults per second from which on CPUs are kept awake; negative: never
+	HoldRate   float64 // faults per second from which on CPUs are kept awake; or HoldAuto, HoldOff
 	SpinMax    time.Duration
 
 	State    string    // folder of records of what runs have made
@@ -35,6 +35,17 @@ type Options struct {
 
 	work *workload.Config // instead of the built-in one, for the benchmark
 }
+
+// Values of HoldRate that are no rates.
+const (
+	HoldOff  = -1 // never
+	HoldAuto = -2 // from defaultHoldRate on, if waking a CPU is found to take more than worthHolding
+)
+
+const (
+	defaultHoldRate = 200
+	worthHolding    = 10 * time.Microsecond
+)
 
 const (
 	minMemory = 8 << 20

@@ -83,6 +83,12 @@ func (s *session) openDoor() (err error) {
 	if s.pool, err = newPool(s.o); err != nil {
 		return err
 	}
+	if s.o.HoldRate == HoldAuto {
+		s.o.HoldRate = defaultHoldRate
+		if d, err := pmqos.WakeUp(); err == nil && d < worthHolding {
+			s.o.HoldRate = HoldOff
+		}
+	}
 	s.hold, err = pmqos.New(pmqos.Options{Threshold: max(s.o.HoldRate, 0), Disable: s.o.HoldRate < 0})
 	if err != nil {
 		s.o.note("pages will come back slower than they could: %v", err)

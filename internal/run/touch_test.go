@@ -58,9 +58,9 @@ func BenchmarkTouches(b *testing.B) {
 		name string
 		run  func(b *testing.B) *workload.Result
 	}{
-		{"zswapd", func(b *testing.B) *workload.Result { return touchOurs(b, 200) }},
+		{"zswapd", func(b *testing.B) *workload.Result { return touchOurs(b, HoldAuto) }},
 		{"zram-lz4", func(b *testing.B) *workload.Result { return touchZram(b, "lz4", false) }},
-		{"zswapd/hold=off", func(b *testing.B) *workload.Result { return touchOurs(b, -1) }},
+		{"zswapd/hold=on", func(b *testing.B) *workload.Result { return touchOurs(b, 200) }},
 		{"zram-lz4/hold=on", func(b *testing.B) *workload.Result { return touchZram(b, "lz4", true) }},
 	}
 	results, kills := make([][]*workload.Result, len(devices)), make([]int, len(devices))
