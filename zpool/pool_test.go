@@ -386,6 +386,44 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+// A process that has no memory to open a store with says so, and loses nothing: the next one finds every page.
+func TestReopenWithoutMemory(t *testing.T) {
+	p, err := New(Options{Slots: 1 << 12, MaxBytes: 16 << 20})
+	noErr(t, err)
+	w := p.NewWorker()
+	page, got := make([]byte, PageSize), make([]byte, PageSize)
+	for slot := range uint64(1000) {
+		makePage(page, int(slot%pageKinds), slot)
+		noErr(t, w.Store(slot, page))
+	}
+	noErr(t, p.zs.Close())
+	a, refused := p.a, 0
+	for frames := int64(0); ; frames++ { // one frame more each time, until it is enough
+		a.Budget().SetLimit(a.Budget().Used() + frames*4096)
+		var rec Recovered
+		if p, rec, err = openIn(a, Options{MaxBytes: 16 << 20}); err != nil {
+			refused++
+			continue
+		}
+		if rec.Pages != 1000 || rec.Lost != 0 {
+			t.Fatalf("with %d frames, after %d refusals: %+v", frames, refused, rec)
+		}
+		break
+	}
+	if refused < 3 {
+		t.Errorf("refused %d times: the test did not test", refused)
+	}
+	defer checkAndClose(t, p)
+	w = p.NewWorker()
+	for slot := range uint64(1000) {
+		makePage(page, int(slot%pageKinds), slot)
+		noErr(t, w.Load(slot, got))
+		if !bytes.Equal(page, got) {
+			t.Fatalf("slot %d changed", slot)
+		}
+	}
+}
+
 // Damage in tables costs the pages that it hits, which are reported as lost, and no other.
 func TestReopenDamaged(t *testing.T) {
 	p, err := New(Options{Slots: 1 << 14, MaxBytes: 16 << 20})

@@ -52,7 +52,10 @@ func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
 	if err != nil {
 		return nil, Recovered{}, err
 	}
-	found := adoptSlots(table, zs)
+	found, err := adoptSlots(table, zs)
+	if err != nil {
+		return nil, found.Recovered, errors.Join(err, zs.Abort())
+	}
 	pool, err := zs.Finish()
 	if err != nil {
 		return nil, found.Recovered, err
@@ -89,16 +92,22 @@ type found struct {
 	counters
 }
 
-// adoptSlots claims the objects that slots name and unlocks the slots.
-func adoptSlots(table *slots, zs *zsmalloc.Recovery) *found {
-	f := new(found)
+// adoptSlots claims the objects that slots name and unlocks the slots. Only damage makes a page lost: if there is no
+// memory to recover with, that is an error, and the store is as good as before.
+func adoptSlots(table *slots, zs *zsmalloc.Recovery) (f *found, err error) {
+	f = new(found)
 	table.each(func(slot uint64, at *atomic.Uint64) bool {
 		w := word(at.Load() &^ lockBit)
 		if w == 0 {
 			at.Store(0)
 			return true
 		}
-		if !adoptSlot(slot, w, zs) {
+		whole, e := adoptSlot(slot, w, zs)
+		if e != nil {
+			err = fmt.Errorf("slot %d: %w", slot, e)
+			return false
+		}
+		if !whole {
 			w = word(kindLost) << kindShift
 			f.Lost++
 		}
@@ -107,17 +116,25 @@ func adoptSlots(table *slots, zs *zsmalloc.Recovery) *found {
 		f.Pages++
 		return true
 	})
-	return f
+	return f, err
 }
 
-func adoptSlot(slot uint64, w word, zs *zsmalloc.Recovery) bool {
+// adoptSlot reports whether the page of a slot is whole, as far as can be told without reading it.
+func adoptSlot(slot uint64, w word, zs *zsmalloc.Recovery) (whole bool, err error) {
 	switch w.kind() {
 	case kindSameFilled:
-		return w.check() == patternCheck(slot, w.pattern())
+		return w.check() == patternCheck(slot, w.pattern()), nil
 	case kindObject:
-		return w.length() > 0 && zs.Adopt(w.handle(), w.length()) == nil
+		if w.length() == 0 {
+			return false, nil
+		}
+		err := zs.Adopt(w.handle(), w.length())
+		if errors.Is(err, zsmalloc.ErrBadHandle) {
+			return false, nil
+		}
+		return err == nil, err
 	}
-	return false
+	return false, nil
 }
 
 // inherit takes over the counts of pages that were there before the pool's own workers.

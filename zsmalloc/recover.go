@@ -56,7 +56,8 @@ func (r *Recovery) resident(off, n int64) bool {
 }
 
 // Adopt claims a handle whose object holds at least size bytes, and clears a pin that its last owner died with.
-// A handle that is damaged, or was adopted before, is ErrBadHandle.
+// A handle that is damaged, or was adopted before, is ErrBadHandle; any other error means that there is no memory to
+// recover with, says nothing about the object, and leaves nothing to do but Abort.
 func (r *Recovery) Adopt(h Handle, size int) error {
 	p := r.p
 	if h == 0 || uint32(h) > p.handles.max || !r.resident(p.handles.base+int64(h)*8, 8) || r.isAdopted(h) {
@@ -129,6 +130,9 @@ func (r *Recovery) commitTables(l uint8, run uint32) error {
 	}
 	return nil
 }
+
+// Abort ends a recovery that cannot go on. What is in the arena can be opened again.
+func (r *Recovery) Abort() error { return r.p.private.Close() }
 
 // Finish rebuilds everything else, releases all memory that no adopted object needs, and returns the pool.
 func (r *Recovery) Finish() (*Pool, error) {
