@@ -14,6 +14,7 @@ import (
 // memory that is accounted for. Lost pages are no disagreement. No other call may be in progress.
 func (p *Pool) Check() error {
 	p.zs.StopCompactor()
+	p.zs.StopReserve()
 	err := p.zs.Check()
 	var sum counters
 	var stored, objects int64

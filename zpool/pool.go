@@ -39,6 +39,12 @@ type Options struct {
 	AcceptThresholdPercent int
 	Compressor             string // a name that compressor.New takes; "" means compressor.Default
 	ChainSize              int    // frames in the longest zspage; 0 means zsmalloc.DefaultChain
+	// ReserveBytes of memory, more or less, are kept faulted in for stores, which then ask the system for none and are
+	// refused with ErrNoMemory when it is used up: for a device that the whole machine swaps to. Then the whole slot
+	// table is committed at once, too. 0: a store asks the system itself. ReserveThread, if any, is called on the thread
+	// that waits for memory in their place.
+	ReserveBytes  int64
+	ReserveThread func()
 	// Compactor starts background compaction. nil: none.
 	Compactor *zsmalloc.CompactorOptions
 }
@@ -143,6 +149,14 @@ func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, o O
 	}
 	p := &Pool{super: s, a: a, slots: table, zs: zs, codec: codec.Name()}
 	p.accept.Store(int64(o.AcceptThresholdPercent))
+	if o.ReserveBytes > 0 {
+		if err := table.commitAll(); err != nil {
+			return nil, errors.Join(err, zs.Close())
+		}
+		if err := zs.StartReserve(zsmalloc.ReserveOptions{Frames: o.ReserveBytes / arena.FrameSize, Thread: o.ReserveThread}); err != nil {
+			return nil, errors.Join(err, zs.Close())
+		}
+	}
 	if o.Compactor != nil {
 		zs.StartCompactor(*o.Compactor)
 	}

@@ -50,6 +50,16 @@ func (s *slots) commit(slot uint64) error {
 	return nil
 }
 
+// commitAll makes all words usable.
+func (s *slots) commitAll() error {
+	for slot := uint64(0); slot < s.n; slot = s.nextFrame(slot) {
+		if err := s.commit(slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // adopt notes which frames of the table are there already.
 func (s *slots) adopt() error {
 	frames := int64(s.n+slotsPerFrame-1) / slotsPerFrame

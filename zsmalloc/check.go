@@ -106,10 +106,10 @@ func (k *checker) lane(l uint8) {
 	p := k.p
 	ln := &p.lanes[l]
 	state := map[uint32]string{}
-	for name, run := range map[string]uint32{"ready": ln.mu.ready, "holes": ln.mu.holes} {
+	for name, run := range map[string]uint32{"ready": ln.mu.ready, "short": ln.mu.short, "holes": ln.mu.holes} {
 		for run != 0 {
 			z := p.zspageAt(l, run)
-			if z.used || state[run] != "" || (z.committed.Load() > 0) != (name == "ready") {
+			if z.used || state[run] != "" || (z.committed.Load() > 0) == (name == "holes") {
 				k.errorf("lane %d: run %d is in list %s: used=%t, also %q, %d frames", l, run, name, z.used, state[run], z.committed.Load())
 				return
 			}

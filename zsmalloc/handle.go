@@ -76,6 +76,9 @@ type handles struct {
 
 	fresh atomic.Uint32 // the first handle never handed out; written under mu
 
+	reserved atomic.Bool   // words are committed by the reserve only
+	ahead    atomic.Uint32 // those below are
+
 	mu struct {
 		sync.Mutex
 		free  Handle // head of the free list, 0 for none
@@ -103,7 +106,10 @@ func (t *handles) alloc() (Handle, error) {
 	if uint32(h) > t.max {
 		return 0, ErrNoHandle
 	}
-	if off := t.base + int64(h)*8; off%frameSize == 0 {
+	if off := t.base + int64(h)*8; off%frameSize == 0 && uint32(h) >= t.ahead.Load() {
+		if t.reserved.Load() {
+			return 0, ErrReserve
+		}
 		if err := t.a.Commit(off, frameSize); err != nil {
 			return 0, err
 		}

@@ -17,24 +17,40 @@ type lane struct {
 	mu struct {
 		sync.Mutex
 		ready uint32 // free runs with committed frames, the last freed first
+		short uint32 // with a reserve: those of them whose frames are not all committed
 		holes uint32 // free runs without
 	}
+
+	taken       atomic.Uint64 // frames that were taken from ready, of late; see reserve.want
+	readyFrames atomic.Int64  // in the ready list
 }
 
 const lanes = 5 // strides of 1, 2, 4, 8 and 16 frames
 
 // takeRun returns a free run of the lane, one with committed frames if there is one. Of those, the ones beyond
-// frames are released.
+// frames are released. With a reserve, it is a run with at least that many, or none.
 func (p *Pool) takeRun(l uint8, frames int) (uint32, *zspage, error) {
 	ln := &p.lanes[l]
+	reserved := p.reserve.on.Load()
+	if reserved {
+		defer p.reserve.look(l)
+	}
 	ln.mu.Lock()
-	run := ln.mu.ready
+	list := &ln.mu.ready
+	if short := ln.mu.short; short != 0 && (!reserved || int(p.zspageAt(l, short).committed.Load()) >= frames) {
+		list = &ln.mu.short
+	}
+	run := *list
 	switch {
 	case run != 0:
 		z := p.zspageAt(l, run)
-		ln.mu.ready = z.next
-		ln.mu.Unlock()
+		*list = z.next
 		have := int64(z.committed.Load())
+		if list == &ln.mu.ready {
+			ln.readyFrames.Add(-have)
+		}
+		ln.mu.Unlock()
+		ln.taken.Add(uint64(frames))
 		p.readyFrames.Add(-have)
 		if n := have - int64(frames); n > 0 {
 			if err := p.a.Release(p.frames(l, run)+int64(frames)*frameSize, n*frameSize); err == nil {
@@ -42,6 +58,9 @@ func (p *Pool) takeRun(l uint8, frames int) (uint32, *zspage, error) {
 			}
 		}
 		return run, z, nil
+	case reserved:
+		ln.mu.Unlock()
+		return 0, nil, p.reserve.empty()
 	case ln.mu.holes != 0:
 		run = ln.mu.holes
 		z := p.zspageAt(l, run)
@@ -62,7 +81,7 @@ func (p *Pool) takeRun(l uint8, frames int) (uint32, *zspage, error) {
 }
 
 // commitDescriptors commits the frames of the tables that run is the first to need. It is called for each run
-// of a lane in order. Preconditions: the lane's mu is held, or nobody else has the pool.
+// of a lane in order. Preconditions: the lane's mu is held, or nobody else makes runs.
 func (p *Pool) commitDescriptors(l uint8, run uint32) error {
 	first := run == 1 // run 0 is never used, so run 1 opens the first frame of each table
 	if off := p.lanes[l].descriptors + int64(run)*zspageSize; first || off%frameSize == 0 {
@@ -84,6 +103,9 @@ func (p *Pool) commitDescriptors(l uint8, run uint32) error {
 // giveRun takes back a run that holds no object. Its frames stay ready for the next zspage, until trimReady.
 func (p *Pool) giveRun(l uint8, run uint32, z *zspage) {
 	z.used = false
+	if p.reserve.limited.Load() {
+		p.reserve.limited.Store(false)
+	}
 	p.readyFrames.Add(int64(z.committed.Load()))
 	p.push(l, run, z)
 }
@@ -101,32 +123,31 @@ func (p *Pool) push(l uint8, run uint32, z *zspage) {
 	ln := &p.lanes[l]
 	ln.mu.Lock()
 	list := &ln.mu.holes
-	if z.committed.Load() > 0 {
+	switch n := z.committed.Load(); {
+	case p.reserve.frames > 0 && n > 0 && n < 1<<l:
+		list = &ln.mu.short
+	case n > 0:
 		list = &ln.mu.ready
+		ln.readyFrames.Add(int64(n))
 	}
 	z.next, *list = *list, run
 	ln.mu.Unlock()
 }
 
-// readyLimit returns how many ready frames are kept: 1/64 of the memory in use, within bounds.
+// readyLimit returns how many ready frames are kept beside the reserve: 1/64 of the memory in use, within bounds.
 func (p *Pool) readyLimit() int64 {
-	return min(max(p.a.Budget().Used()/frameSize/64, 64), 4096)
+	return min(max(p.a.Budget().Used()/frameSize/64, 64), 4096) + p.reserve.frames
 }
 
-// releaseReady releases ready frames until at most keep are left, the longest runs first, and returns how many.
+// releaseReady releases ready frames until at most keep are left, the longest runs first, and returns how many. What a
+// lane has in reserve stays.
 func (p *Pool) releaseReady(keep int64) (released int64) {
 	for l := uint8(lanes); l > 0 && p.readyFrames.Load() > keep; {
-		ln := &p.lanes[l-1]
-		ln.mu.Lock()
-		run := ln.mu.ready
+		run, z := p.takeSpare(l - 1)
 		if run == 0 {
-			ln.mu.Unlock()
 			l--
 			continue
 		}
-		z := p.zspageAt(l-1, run)
-		ln.mu.ready = z.next
-		ln.mu.Unlock()
 		n := int64(z.committed.Load())
 		err := p.a.Release(p.frames(l-1, run), n*frameSize)
 		if err == nil {
@@ -140,4 +161,27 @@ func (p *Pool) releaseReady(keep int64) (released int64) {
 		}
 	}
 	return released
+}
+
+// takeSpare takes a run with committed frames that can be released, or 0.
+func (p *Pool) takeSpare(l uint8) (run uint32, z *zspage) {
+	ln := &p.lanes[l]
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	list := &ln.mu.short
+	if *list == 0 {
+		if p.reserve.frames > 0 && ln.readyFrames.Load()-1<<l < p.reserve.want(l) {
+			return 0, nil
+		}
+		list = &ln.mu.ready
+	}
+	if run = *list; run == 0 {
+		return 0, nil
+	}
+	z = p.zspageAt(l, run)
+	*list = z.next
+	if list == &ln.mu.ready {
+		ln.readyFrames.Add(-int64(z.committed.Load()))
+	}
+	return run, z
 }

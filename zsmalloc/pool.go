@@ -57,6 +57,7 @@ type Pool struct {
 	classes     []*class
 	slots       [sizeSlots]uint8 // size slot → class
 	compactor   compactor
+	reserve     reserve
 
 	compactMu sync.Mutex // held for a step of compaction
 	nextClass int        // where the next one goes on; guarded by compactMu
@@ -135,10 +136,11 @@ func newPool(a *arena.Arena, base int64, o Options) (*Pool, error) {
 	return p, nil
 }
 
-// Close stops the compaction goroutine and frees what is derived. The objects stay in the arena.
+// Close stops the background work and frees what is derived. The objects stay in the arena.
 // No other call may be in progress or follow.
 func (p *Pool) Close() error {
 	p.StopCompactor()
+	p.StopReserve()
 	return p.private.Close()
 }
 
@@ -161,6 +163,15 @@ func (p *Pool) Malloc(size int, tag uint32) (Handle, error) { return p.malloc(si
 func (p *Pool) Put(data []byte, tag uint32) (Handle, error) { return p.malloc(len(data), tag, data) }
 
 func (p *Pool) malloc(size int, tag uint32, data []byte) (Handle, error) {
+	for {
+		h, err := p.tryMalloc(size, tag, data)
+		if err == nil || !errors.Is(err, ErrReserve) || !p.reserve.await() {
+			return h, err
+		}
+	}
+}
+
+func (p *Pool) tryMalloc(size int, tag uint32, data []byte) (Handle, error) {
 	if size < 1 || size > MaxSize {
 		panic(fmt.Sprintf("zsmalloc: Malloc of %d bytes, want 1..%d", size, MaxSize))
 	}
@@ -171,7 +182,7 @@ func (p *Pool) malloc(size int, tag uint32, data []byte) (Handle, error) {
 	c := p.classes[p.slots[sizeSlot(size)]]
 	c.mu.Lock()
 	run, i, err := p.takeObjectLocked(c)
-	if err != nil && p.releaseReady(0) > 0 {
+	if err != nil && !p.reserve.on.Load() && p.releaseReady(0) > 0 {
 		run, i, err = p.takeObjectLocked(c)
 	}
 	if err == nil {
@@ -306,6 +317,9 @@ func (p *Pool) commitObjectLocked(c *class, run uint32, z *zspage, i int) error 
 	need := ((i+1)*c.size + frameSize - 1) / frameSize
 	if need <= have {
 		return nil
+	}
+	if p.reserve.on.Load() {
+		return p.reserve.empty() // a zspage from before there was one
 	}
 	ahead := min(max(need, have+c.mu.frames/64), c.framesPer)
 	at := p.frames(c.lane, run) + int64(have)*frameSize

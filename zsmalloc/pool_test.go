@@ -57,6 +57,7 @@ func newTestPool(t testing.TB, o Options, limit int64) *Pool {
 	noErr(t, err)
 	t.Cleanup(func() {
 		p.StopCompactor()
+		p.StopReserve()
 		noErr(t, p.Check())
 		noErr(t, p.Close())
 		noErr(t, a.Close())

@@ -5,6 +5,11 @@
 //	Check     the same facts, read back at any later time
 //	Undo      in a child, before it executes a command that should have none of this
 //
+// and, where the whole machine swaps to us:
+//
+//	Warm      when all is set up: faults in whatever we may touch, so that we never wait for a free page
+//	Provider  on the one thread that does wait for free pages
+//
 // The steps, what the kernel gives for each, and what it needs:
 //
 //	io-flusher    PR_SET_IO_FLUSHER: our allocations never wait for swap-out or  CAP_SYS_RESOURCE

@@ -21,6 +21,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "protect":
 		childProtect()
+	case "warm":
+		childWarm()
 	case "undo":
 		before, err := ParseBefore(os.Getenv("ZSWAPD_TEST_BEFORE"))
 		runtime.LockOSThread()

@@ -1,0 +1,263 @@
+package zsmalloc
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/arena"
+)
+
+// ErrReserve is what Malloc's ErrNoSpace wraps when the reserve is empty: a moment later there may be more.
+var ErrReserve = errors.New("the reserve is empty")
+
+// ReserveOptions say how much memory is kept ready for Malloc, which then asks the system for none.
+type ReserveOptions struct {
+	Frames int64 // in runs that are ready, all lanes together
+	// Thread, if any, is called once on the thread that refills, which is the only one that waits for memory.
+	Thread func()
+}
+
+// refillPause is how long the thread rests after the system had no memory at all.
+const refillPause = 10 * time.Millisecond
+
+// reserve keeps runs of every lane ready, with their frames faulted in, so that no store ever waits for memory: swap-out is
+// how memory becomes free, so to wait for free memory there is a deadlock. Who finds no run ready is refused at once.
+//
+// One thread of its own refills. It may wait in the kernel as long as it likes, for it holds no lock there and nobody
+// waits for it; it is woken through an eventfd because a Go channel may start a thread to wake another.
+type reserve struct {
+	p       *Pool
+	frames  int64
+	thread  func()
+	on      atomic.Bool
+	limited atomic.Bool // the last refill ended at the budget's limit, and no run was given back since
+	asleep  atomic.Bool
+	made    atomic.Uint64 // counts what was made ready
+	stuck   atomic.Bool   // somebody waited in vain, and nothing was made ready since
+	stop    atomic.Bool
+	event   int
+	one     []byte // an eventfd's 1
+	done    chan struct{}
+}
+
+// StartReserve fills the reserve as far as it can, and from then on Malloc takes runs from it only. It must not be called
+// twice, nor concurrently with Malloc.
+func (p *Pool) StartReserve(o ReserveOptions) error {
+	r := &p.reserve
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("zsmalloc: %w", os.NewSyscallError("eventfd", err))
+	}
+	*r = reserve{p: p, frames: o.Frames, thread: o.Thread, event: event, done: make(chan struct{})}
+	r.one = binary.NativeEndian.AppendUint64(nil, 1)
+	r.limited.Store(errors.Is(r.fill(), arena.ErrLimit))
+	r.on.Store(true)
+	p.handles.reserved.Store(true)
+	go r.run()
+	return nil
+}
+
+// StopReserve ends the thread, if there is one: from then on Malloc asks the system itself. It must not be called
+// concurrently with Malloc.
+func (p *Pool) StopReserve() {
+	r := &p.reserve
+	if !r.on.Load() {
+		return
+	}
+	r.on.Store(false)
+	p.handles.reserved.Store(false)
+	r.stop.Store(true)
+	r.asleep.Store(true)
+	r.wake()
+	<-r.done
+	r.frames = 0
+	_ = unix.Close(r.event)
+}
+
+// wake makes the thread fill the reserve. It may be called with locks held.
+func (r *reserve) wake() {
+	if r.asleep.Load() && r.asleep.CompareAndSwap(true, false) {
+		_, _ = unix.Write(r.event, r.one) // it cannot fail: the counter is never full
+	}
+}
+
+func (r *reserve) run() {
+	runtime.LockOSThread()
+	defer close(r.done)
+	if r.thread != nil {
+		r.thread()
+	}
+	count := make([]byte, 8)
+	for !r.stop.Load() {
+		r.asleep.Store(true)
+		if r.lacks() && !r.limited.Load() {
+			r.asleep.Store(false)
+		} else if _, err := unix.Read(r.event, count); err != nil {
+			continue // a signal
+		}
+		if r.stop.Load() {
+			return
+		}
+		err := r.fill()
+		if errors.Is(err, arena.ErrLimit) && r.p.releaseReady(0) > 0 { // from lanes that have more than they want
+			err = r.fill()
+		}
+		r.limited.Store(errors.Is(err, arena.ErrLimit))
+		r.forget()
+		if err != nil && !r.limited.Load() {
+			time.Sleep(refillPause)
+		}
+	}
+}
+
+// look wakes the thread if lane l has few runs left.
+func (r *reserve) look(l uint8) {
+	if r.low(l) || r.p.handles.fresh.Load()+handlesAhead/2 > r.p.handles.ahead.Load() {
+		r.wake()
+	}
+}
+
+// Waiting for the reserve: long enough for the kernel to see that writing takes its time, and not to scan the same pages
+// again at once; short enough that what it can do without us goes on.
+const (
+	awaitTurn = 200 * time.Microsecond
+	awaitMax  = 10 * time.Millisecond
+)
+
+// await waits a little and reports whether something has changed: there are more runs, or there will be none. The caller holds no lock.
+func (r *reserve) await() bool {
+	before := r.made.Load()
+	turn := unix.NsecToTimespec(int64(awaitTurn))
+	for waited := time.Duration(0); waited < awaitMax && !r.stuck.Load(); waited += awaitTurn {
+		_ = unix.Nanosleep(&turn, nil)
+		if r.made.Load() != before || r.limited.Load() {
+			return true
+		}
+	}
+	r.stuck.Store(true)
+	return false
+}
+
+// empty returns why there is no run.
+func (r *reserve) empty() error {
+	if r.limited.Load() {
+		return arena.ErrLimit
+	}
+	return ErrReserve
+}
+
+// want returns how many frames lane l should have ready: what it had to give of late, of all that was given.
+func (r *reserve) want(l uint8) int64 {
+	var all uint64
+	for i := range r.p.lanes {
+		all += r.p.lanes[i].taken.Load() + 64
+	}
+	return max(int64(uint64(r.frames)*(r.p.lanes[l].taken.Load()+64)/all), 2<<l)
+}
+
+// forget halves what is remembered of who took how much.
+func (r *reserve) forget() {
+	for l := range r.p.lanes {
+		r.p.lanes[l].taken.Store(r.p.lanes[l].taken.Load() / 2)
+	}
+}
+
+// low reports whether lane l has too few frames ready.
+func (r *reserve) low(l uint8) bool { return r.p.lanes[l].readyFrames.Load() < r.want(l)*3/4 }
+
+func (r *reserve) lacks() bool {
+	for l := range uint8(lanes) {
+		if r.low(l) {
+			return true
+		}
+	}
+	return false
+}
+
+// fill makes runs ready until no lane lacks any, those that lack most first.
+func (r *reserve) fill() error {
+	if err := r.aheadOfHandles(); err != nil {
+		return err
+	}
+	for !r.stop.Load() {
+		lane, lack := uint8(0), int64(0)
+		for l := range uint8(lanes) {
+			if n := r.want(l) - r.p.lanes[l].readyFrames.Load(); n > lack {
+				lane, lack = l, n
+			}
+		}
+		if lack == 0 {
+			break
+		}
+		if err := r.p.makeReady(lane); err != nil {
+			return err
+		}
+		r.progress()
+	}
+	return nil
+}
+
+// progress tells those who wait.
+func (r *reserve) progress() {
+	r.made.Add(1)
+	r.stuck.Store(false)
+}
+
+// handlesAhead is for how many new handles there are words, beside those of freed handles.
+const handlesAhead = 8192
+
+// aheadOfHandles commits the words of the handles that will be handed out next.
+func (r *reserve) aheadOfHandles() error {
+	const perFrame = frameSize / 8
+	t := &r.p.handles
+	next := max(t.ahead.Load(), (t.fresh.Load()+perFrame-1)/perFrame*perFrame) // the frame of fresh-1 is there
+	for ; next <= t.max && next < t.fresh.Load()+handlesAhead; next += perFrame {
+		if err := t.a.Commit(t.base+int64(next)*8, frameSize); err != nil {
+			return err
+		}
+		t.ahead.Store(next + perFrame)
+		r.progress()
+	}
+	return nil
+}
+
+// makeReady commits all frames of one more run of the lane. Only the reserve's thread calls it: no lock is held while the
+// system looks for memory.
+func (p *Pool) makeReady(l uint8) error {
+	ln := &p.lanes[l]
+	ln.mu.Lock()
+	list := &ln.mu.short
+	if *list == 0 {
+		list = &ln.mu.holes
+	}
+	run := *list
+	if run != 0 {
+		*list = p.zspageAt(l, run).next
+	}
+	ln.mu.Unlock()
+	if run == 0 {
+		if run = ln.fresh.Load(); run == ln.runs {
+			return ErrNoSpace
+		}
+		if err := p.commitDescriptors(l, run); err != nil {
+			return err
+		}
+		ln.fresh.Store(run + 1)
+	}
+	z := p.zspageAt(l, run)
+	have := int64(z.committed.Load())
+	err := p.a.Commit(p.frames(l, run)+have*frameSize, (1<<l-have)*frameSize)
+	if err == nil {
+		z.committed.Store(1 << l)
+		p.readyFrames.Add(1<<l - have)
+	}
+	p.push(l, run, z)
+	return err
+}

@@ -1,0 +1,114 @@
+package zsmalloc
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/arena"
+)
+
+// Malloc never asks the system for memory: when the thread that does gets none, what is in reserve is given out, and then
+// Malloc is refused.
+func TestReserveIsAllThatMallocTakes(t *testing.T) {
+	p := newTestPool(t, Options{}, 64<<20)
+	var gate sync.Mutex
+	gate.Lock()
+	noErr(t, p.StartReserve(ReserveOptions{Frames: 2048, Thread: func() { gate.Lock(); gate.Unlock() }}))
+	used := p.a.Budget().Used()
+	var all []object
+	for i := 0; ; i++ {
+		size := 600 * (1 + i%6)
+		o, err := put(p, uint64(i), size)
+		if err != nil {
+			if !errors.Is(err, ErrReserve) || !errors.Is(err, ErrNoSpace) {
+				t.Fatal(err)
+			}
+			break
+		}
+		all = append(all, o)
+	}
+	if len(all) < 100 {
+		t.Errorf("only %d objects came out of a reserve of 2048 frames", len(all))
+	}
+	if now := p.a.Budget().Used(); now > used {
+		t.Errorf("%d bytes committed with the reserve's thread shut out, %d before", now, used)
+	}
+	gate.Unlock()
+	for i := range 10_000 { // several times the reserve, each refused or not
+		size := 600 * (1 + i%6)
+		o, err := put(p, uint64(i), size)
+		if errors.Is(err, ErrReserve) {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		noErr(t, err)
+		all = append(all, o)
+	}
+	for _, o := range all {
+		noErr(t, o.verify(p))
+	}
+}
+
+// At the budget's limit Malloc says so, and the reserve is full again when there is room.
+func TestReserveAtTheLimit(t *testing.T) {
+	p := newTestPool(t, Options{}, 4<<20)
+	noErr(t, p.StartReserve(ReserveOptions{Frames: 256}))
+	var all []object
+	fill := func() {
+		for i := uint64(0); ; i++ {
+			o, err := put(p, i, 1000)
+			if errors.Is(err, arena.ErrLimit) {
+				return
+			}
+			if errors.Is(err, ErrReserve) { // not filled again yet
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			noErr(t, err)
+			all = append(all, o)
+		}
+	}
+	fill()
+	if n := len(all); n < 3000 {
+		t.Errorf("%d objects of 1000 bytes in 4 MiB", n)
+	}
+	first := len(all)
+	for _, o := range all {
+		noErr(t, p.Free(o.h))
+	}
+	all = nil
+	fill()
+	if len(all) < first*9/10 {
+		t.Errorf("%d objects the first time, %d the second", first, len(all))
+	}
+	for _, o := range all {
+		noErr(t, o.verify(p))
+	}
+}
+
+// What a lane has in reserve survives those who give frames back to the system.
+func TestReserveIsKept(t *testing.T) {
+	p := newTestPool(t, Options{}, 64<<20)
+	noErr(t, p.StartReserve(ReserveOptions{Frames: 512}))
+	for i := range 3000 {
+		noErr(t, p.Free(mustPut(t, p, uint64(i), 2000).h))
+	}
+	p.reserve.stop.Store(true) // nobody fills it again, and it is kept
+	p.reserve.asleep.Store(true)
+	p.reserve.wake()
+	<-p.reserve.done
+	var before [lanes]int64
+	for l := range p.lanes {
+		before[l] = p.lanes[l].readyFrames.Load()
+	}
+	if p.releaseReady(0) == 0 {
+		t.Error("nothing was released")
+	}
+	for l := range uint8(lanes) {
+		if have, want := p.lanes[l].readyFrames.Load(), min(before[l], p.reserve.want(l)); have < want {
+			t.Errorf("lane %d: %d frames ready, of %d to be kept", l, have, want)
+		}
+	}
+}
