@@ -36,6 +36,9 @@ type Config struct {
 	NewStore func() Store  // called once per thread, before serving
 	SpinMax  time.Duration // longest spin for the next request; 0 = never spin
 	Hold     *pmqos.Hold   // told about every READ; may be nil
+
+	// Ready, if any, is called when everything was made, before the first request is read.
+	Ready func() error
 }
 
 // Validate reports every setting that cannot work, with its value.
@@ -91,17 +94,26 @@ func newServer(fd int, cfg Config) (*Server, error) {
 }
 
 // start makes the threads and their stores, and serves.
-func (s *Server) start() error {
+func (s *Server) start() (err error) {
 	threads := make([]*thread, 0, s.cfg.Threads)
-	for range s.cfg.Threads {
-		t, err := newThread(s)
+	defer func() {
 		if err != nil {
 			for _, t := range threads {
 				err = errors.Join(err, t.free())
 			}
+		}
+	}()
+	for range s.cfg.Threads {
+		t, err := newThread(s)
+		if err != nil {
 			return err
 		}
 		threads = append(threads, t)
+	}
+	if s.cfg.Ready != nil {
+		if err := s.cfg.Ready(); err != nil {
+			return err
+		}
 	}
 	s.patience = newPatience(s, threads)
 	for _, t := range threads {
