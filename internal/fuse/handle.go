@@ -33,6 +33,9 @@ func (h *handler) handle(n int) []byte {
 	if r.unique == 0 {
 		return nil // the kernel numbers its requests from 2; a reply to 0 would be a notification
 	}
+	if r.unique&resendMark != 0 {
+		h.server.stats.resent.Add(1)
+	}
 	if errno != 0 {
 		return h.fail(errno)
 	}

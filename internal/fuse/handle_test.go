@@ -110,10 +110,14 @@ func TestHandleErrors(t *testing.T) {
 }
 
 func TestHandleKeepsTheResendMark(t *testing.T) {
-	const unique = 1<<63 | 42
 	h := newTestHandler(newMemory())
-	if errno, body := answer(t, h.feed(ioFrame(opRead, unique, 0, pageBytes, nil)), unique); errno != 0 || len(body) != pageBytes {
-		t.Fatalf("%v, %d bytes", errno, len(body))
+	for _, unique := range []uint64{42, 1<<63 | 42} {
+		if errno, body := answer(t, h.feed(ioFrame(opRead, unique, 0, pageBytes, nil)), unique); errno != 0 || len(body) != pageBytes {
+			t.Fatalf("%v, %d bytes", errno, len(body))
+		}
+	}
+	if n := h.server.Stats().Resent; n != 1 {
+		t.Errorf("%d requests came again, want 1", n)
 	}
 }
 

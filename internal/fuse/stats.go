@@ -11,7 +11,7 @@ type counters struct {
 	reads, readPages, readErrors            atomic.Uint64
 	writes, writtenPages, writeErrors       atomic.Uint64
 	discards, discardedPages, discardErrors atomic.Uint64
-	malformed, replyErrors                  atomic.Uint64
+	malformed, replyErrors, resent          atomic.Uint64
 	spins, spinHits, spinsRefused, blocks   atomic.Uint64
 	helped, relieved                        atomic.Uint64
 	load, store                             histogram.Histogram
@@ -24,6 +24,7 @@ type Stats struct {
 	Discards, DiscardedPages, DiscardErrors uint64
 	Malformed                               uint64 // requests that could not be parsed
 	ReplyErrors                             uint64 // replies that the kernel refused, withdrawn requests aside
+	Resent                                  uint64 // requests that a dead server had read and not answered
 
 	Spins, SpinHits uint64 // waits that began with spinning, and those that it ended
 	SpinsRefused    uint64 // waits that did not spin because no CPU was free for it
@@ -49,7 +50,7 @@ func (s *Server) Stats() Stats {
 		Reads: c.reads.Load(), ReadPages: c.readPages.Load(), ReadErrors: c.readErrors.Load(),
 		Writes: c.writes.Load(), WrittenPages: c.writtenPages.Load(), WriteErrors: c.writeErrors.Load(),
 		Discards: c.discards.Load(), DiscardedPages: c.discardedPages.Load(), DiscardErrors: c.discardErrors.Load(),
-		Malformed: c.malformed.Load(), ReplyErrors: c.replyErrors.Load(),
+		Malformed: c.malformed.Load(), ReplyErrors: c.replyErrors.Load(), Resent: c.resent.Load(),
 		Spins: c.spins.Load(), SpinHits: c.spinHits.Load(), SpinsRefused: c.spinsRefused.Load(), Blocks: c.blocks.Load(),
 		Helped: c.helped.Load(), Relieved: c.relieved.Load(),
 		Load: c.load.Snapshot(), Store: c.store.Snapshot(),

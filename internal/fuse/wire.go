@@ -61,7 +61,10 @@ const (
 	fallocZeroRange = 0x10
 )
 
-const notifyResend = 7 // the notification that makes the kernel queue again what was read and not answered
+const (
+	notifyResend = 7       // the notification that makes the kernel queue again what was read and not answered
+	resendMark   = 1 << 63 // in the number of a request that comes again
+)
 
 // Nodes. The root is fixed by the protocol.
 const (
