@@ -2,7 +2,6 @@ package swapdev
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -19,7 +18,8 @@ type CleanOptions struct {
 
 // Clean undoes what dead runs have left, as far as it still carries their tag. The report tells what was done,
 // one line each; the error what could not be, in which case the record stays for the next time. A missing folder
-// is nothing to do. Records of living processes are left alone.
+// is nothing to do. Records of living processes are left alone, and so are those that another process keeps for a
+// successor: see Run.Lock.
 //
 // When the server behind a device is dead, what is swapped out to it is lost. swapoff then drops those pages: programs that
 // touch them get SIGBUS (Linux 5.19 and later).
@@ -68,18 +68,11 @@ func (h host) cleanRun(ctx context.Context, dir, id string, o CleanOptions) (rep
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(recordPath(dir, id))
+	r, err := readRecord(dir, id)
 	if errors.Is(err, os.ErrNotExist) { // killed before the first step
 		return nil, removeRun(dir, id, lock)
 	}
 	defer lock.Close()
-	var r Record
-	if err == nil {
-		err = json.Unmarshal(text, &r)
-	}
-	if err == nil && (r.ID != id || r.Tag == "" || r.Version < 1 || r.Version > RecordVersion) {
-		err = fmt.Errorf("no record of version 1 to %d of run %s", RecordVersion, id)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("swapdev: %s is left alone: %w", recordPath(dir, id), err)
 	}

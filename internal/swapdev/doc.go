@@ -18,6 +18,9 @@
 // directory, written before each step is done, and a lock that the kernel drops when we die. Clean
 // takes the records whose lock is free and undoes what they name, if the tag still matches.
 //
+// A lock is free when nobody has a copy of its descriptor any more. So a process that keeps what a killed one served,
+// for its successor, keeps the lock as well, and the successor goes on with the same record: Resume.
+//
 // # Why swapoff runs in a helper process
 //
 // While swapoff(2) runs the kernel marks the whole calling process as the first to be killed when

@@ -35,7 +35,8 @@ type Record struct {
 }
 
 // A Run is the record of a living process: DIR/ID.json, and DIR/ID.lock with an flock(2) held for as long as the
-// process lives. Whoever gets that lock knows that the owner is dead, whatever became of its process number.
+// process lives. Whoever gets that lock knows that the owner is dead, whatever became of its process number, and that
+// nobody keeps what it made for a successor.
 type Run struct {
 	dir  string   // immutable
 	lock *os.File // immutable
@@ -74,6 +75,17 @@ func (h host) newRun(dir string) (*Run, error) {
 
 // ID returns 16 hexadecimal digits that no other run has: part of the names of what it makes.
 func (r *Run) ID() string { return r.record.ID }
+
+// Record returns what is recorded now.
+func (r *Run) Record() Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record
+}
+
+// Lock returns the descriptor that holds the lock, which stays the Run's. A copy of it, in whatever process, keeps the
+// run alive for Clean after its owner has died, until a successor is given a copy for Resume.
+func (r *Run) Lock() int { return int(r.lock.Fd()) }
 
 // Tag returns the run's name for what it makes: the loop device's name and the mount's source.
 func (r *Run) Tag() string { return r.record.Tag }
@@ -119,6 +131,18 @@ func (r *Run) change(edit func(*Record)) error {
 		return fmt.Errorf("swapdev: record: %w", err)
 	}
 	return nil
+}
+
+// readRecord reads the record of a run. os.ErrNotExist: there is none.
+func readRecord(dir, id string) (r Record, err error) {
+	text, err := os.ReadFile(recordPath(dir, id))
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err == nil && (r.ID != id || r.Tag == "" || r.Version < 1 || r.Version > RecordVersion) {
+		err = fmt.Errorf("no record of version 1 to %d of run %s", RecordVersion, id)
+	}
+	return r, err
 }
 
 func recordPath(dir, id string) string { return filepath.Join(dir, id+".json") }

@@ -1,0 +1,94 @@
+package swapdev
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockCopy returns a copy of the lock's descriptor, as a keeper has one.
+func lockCopy(t *testing.T, r *Run) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(uintptr(r.Lock()), unix.F_DUPFD_CLOEXEC, 0)
+	noErr(t, err)
+	return os.NewFile(uintptr(fd), "copy")
+}
+
+// A record whose lock is kept is nobody's to clean, through any number of owners; the last one takes it away.
+func TestResume(t *testing.T) {
+	dir := t.TempDir()
+	first, err := NewRun(dir)
+	noErr(t, err)
+	noErr(t, first.SetLoop("/dev/loop99999"))
+	noErr(t, first.change(func(c *Record) { c.PID, c.Started = 1, 1 }))
+	kept := lockCopy(t, first)
+	noErr(t, first.lock.Close()) // it dies
+	for range 2 {
+		if report, err := clean(t, dir); err != nil || len(report) > 0 {
+			t.Fatalf("Clean of a kept run: %q, %v", report, err)
+		}
+		next, err := Resume(lockCopy(t, &Run{lock: kept}))
+		noErr(t, err)
+		want := first.Record()
+		want.PID, want.Started = os.Getpid(), started()
+		if next.Record() != want || next.ID() != first.ID() {
+			t.Errorf("resumed %+v, want %+v", next.Record(), want)
+		}
+		noErr(t, next.SetMount("/run/zswapd/mnt"))
+		first = next
+		noErr(t, next.lock.Close())
+	}
+	last, err := Resume(lockCopy(t, &Run{lock: kept}))
+	noErr(t, err)
+	noErr(t, last.Close())
+	if r, err := Resume(kept); err == nil {
+		t.Errorf("a run that is over was resumed: %+v", r.Record())
+	}
+	empty(t, dir)
+}
+
+// When the last copy of the lock is gone, the run is dead.
+func TestKeptRunDiesWithItsKeeper(t *testing.T) {
+	dir := t.TempDir()
+	r, err := NewRun(dir)
+	noErr(t, err)
+	kept := lockCopy(t, r)
+	noErr(t, r.lock.Close())
+	noErr(t, kept.Close())
+	_, err = clean(t, dir)
+	noErr(t, err)
+	empty(t, dir)
+}
+
+// What is no lock, or not ours, is refused, and closed.
+func TestResumeRefuses(t *testing.T) {
+	dir := t.TempDir()
+	r, err := NewRun(dir)
+	noErr(t, err)
+	shared := t.TempDir()
+	everybodys, err := NewRun(shared)
+	noErr(t, err)
+	noErr(t, os.Chmod(shared, 0o777))
+	open := func(path string) *os.File {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		noErr(t, err)
+		return f
+	}
+	for name, f := range map[string]*os.File{
+		"a lock that its owner holds":     open(lockPath(dir, r.ID())),
+		"the record":                      open(recordPath(dir, r.ID())),
+		"a lock without a record":         open(lockPath(dir, "00000000000000aa")),
+		"a file that is no run's":         open(lockPath(dir, "x")),
+		"a lock in a folder of everybody": lockCopy(t, everybodys),
+	} {
+		if _, err := Resume(f); err == nil {
+			t.Errorf("%s was resumed", name)
+		}
+		if err := f.Close(); err == nil {
+			t.Errorf("%s is still open", name)
+		}
+	}
+	noErr(t, errors.Join(r.Close(), everybodys.Close()))
+}
