@@ -129,14 +129,16 @@ func TestOpenFindsWhatIsThere(t *testing.T) {
 }
 
 func TestOpenRefusesForeignFiles(t *testing.T) {
-	f, err := os.Create(t.TempDir() + "/plain")
-	must(t, err)
-	defer f.Close()
-	for _, size := range []int64{0, 12345, 1 << 20} {
-		must(t, f.Truncate(size))
-		if a, err := Open(f, NewBudget(1<<20)); err == nil {
-			a.Close()
-			t.Errorf("a plain file of %d bytes was opened as an arena", size)
+	for _, dir := range []string{t.TempDir(), "/dev/shm"} { // the latter is memory, too, but its files have names
+		f, err := os.CreateTemp(dir, "arena-test-")
+		must(t, err)
+		defer func() { must(t, errors.Join(f.Close(), os.Remove(f.Name()))) }()
+		for _, size := range []int64{0, 12345, 1 << 20} {
+			must(t, f.Truncate(size))
+			if a, err := Open(f, NewBudget(1<<20)); err == nil {
+				a.Close()
+				t.Errorf("a plain file of %d bytes in %s was opened as an arena", size, dir)
+			}
 		}
 	}
 }

@@ -8,7 +8,8 @@
 // takes it from the Budget; Release punches a hole and gives it back. Committed memory starts as zeros.
 // The Budget is the one place where memory is counted.
 //
-// There are two kinds with the same methods. The mapped one is a memfd, shared with whoever holds its file
-// descriptor, excluded from core dumps. The heap one is Go memory, because the race detector does not see
-// mapped memory: New makes it in race builds. It also panics when memory that is not committed is touched.
+// There are two kinds with the same methods. The mapped one is a file in memory without a name, shared with whoever
+// holds its descriptor, excluded from core dumps, and never swapped out where that can be had, else a memfd. The heap
+// one is Go memory, because the race detector does not see mapped memory: New makes it in race builds. It also panics
+// when memory that is not committed is touched.
 package arena

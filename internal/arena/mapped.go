@@ -8,42 +8,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapped is an arena in a memfd, mapped shared over its whole length.
+// mapped is an arena in a memory file, mapped shared over its whole length.
 type mapped struct {
 	mem []byte
 	f   *os.File
 }
 
 func newMapped(name string, size int64, budget *Budget) (*Arena, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
+	f, err := noswapFile(name)
+	if err != nil { // no privilege, or an old kernel: then a lock has to do, while the process lives
+		f, err = memfd(name)
 	}
-	f := os.NewFile(uintptr(fd), name)
+	if err != nil {
+		return nil, err
+	}
 	if err := f.Truncate(roundUp(size, ChunkSize)); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("reserve %d bytes: %w", size, err)
 	}
-	// Nobody who is handed the file may cut it under the mapping: that would be a SIGBUS.
-	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("seal the memory file: %w", err)
-	}
 	return openMapped(f, budget)
 }
 
+func memfd(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// checkFile refuses what cannot be a memory file of ours. Ours have no name: only who is handed the descriptor could cut
+// the file under the mapping, which would be a SIGBUS.
+func checkFile(f *os.File) (size int64, err error) {
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if err := errors.Join(unix.Fstatfs(int(f.Fd()), &fs), unix.Fstat(int(f.Fd()), &st)); err != nil {
+		return 0, fmt.Errorf("memory file: %w", err)
+	}
+	if fs.Type != unix.TMPFS_MAGIC || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 0 {
+		return 0, fmt.Errorf("a file of type %#x on file system %#x with %d names: want a memory file of ours", st.Mode, fs.Type, st.Nlink)
+	}
+	if st.Size == 0 || st.Size%ChunkSize != 0 {
+		return 0, fmt.Errorf("memory file of %d bytes: want a multiple of %d", st.Size, ChunkSize)
+	}
+	return st.Size, nil
+}
+
 func openMapped(f *os.File, budget *Budget) (*Arena, error) {
-	st, err := f.Stat()
+	size, err := checkFile(f)
 	if err != nil {
 		return nil, err
-	}
-	size := st.Size()
-	if size == 0 || size%ChunkSize != 0 {
-		return nil, fmt.Errorf("memory file of %d bytes: want a multiple of %d", size, ChunkSize)
-	}
-	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
-	if err != nil || seals&unix.F_SEAL_SHRINK == 0 {
-		return nil, errors.New("the memory file is not sealed against shrinking: not one of ours")
 	}
 	mem, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
 	if err != nil {
