@@ -21,13 +21,18 @@ type Options struct {
 	Threads  int          // that serve; 0: what fuse thinks best
 	SpinMax  time.Duration
 	Hold     *pmqos.Hold // may be nil
+
+	// Keep, if any, is told by Open what another process must hold for Adopt, before the kernel has a page in the
+	// pool. If it fails, so does Open.
+	Keep func([]Handle) error
 }
 
 // Door is a pool that the kernel swaps to.
 type Door struct {
 	server *fuse.Server
 	device *swapdev.Device
-	hold   *pmqos.Hold
+	pool   *zpool.Pool
+	record *swapdev.Run
 }
 
 // Open makes the pool a swap device. The pool must be empty, and not be closed before the door.
@@ -39,20 +44,14 @@ func Open(o Options) (d *Door, err error) {
 	if err := o.Pool.NewWorker().Store(0, header[:]); err != nil {
 		return nil, fmt.Errorf("swap header: %w", err)
 	}
-	d = &Door{hold: o.Hold}
+	d = &Door{pool: o.Pool, record: o.Record}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.undo())
 			d = nil
 		}
 	}()
-	d.server, err = fuse.Mount(fuse.Config{
-		Pages:    o.Pool.Slots(),
-		Threads:  o.Threads,
-		NewStore: func() fuse.Store { return o.Pool.NewWorker() },
-		SpinMax:  o.SpinMax,
-		Hold:     o.Hold,
-	})
+	d.server, err = fuse.Mount(o.server())
 	if err != nil {
 		return d, err
 	}
@@ -63,7 +62,23 @@ func Open(o Options) (d *Door, err error) {
 	if err := d.server.File().Close(); err != nil { // the loop device has it
 		return d, err
 	}
+	if o.Keep != nil {
+		if err := o.Keep(d.Handles()); err != nil {
+			return d, err
+		}
+	}
 	return d, d.device.SwapOn(o.Priority, true)
+}
+
+// server returns how the pool is served.
+func (o *Options) server() fuse.Config {
+	return fuse.Config{
+		Pages:    o.Pool.Slots(),
+		Threads:  o.Threads,
+		NewStore: func() fuse.Store { return o.Pool.NewWorker() },
+		SpinMax:  o.SpinMax,
+		Hold:     o.Hold,
+	}
 }
 
 // undo takes back what Open did before it failed; swap is not on.

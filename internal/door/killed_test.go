@@ -1,0 +1,87 @@
+package door
+
+import (
+	"flag"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/swapdev"
+)
+
+var (
+	killsFlag     = flag.Int("kills", 20, "servers that TestKilled kills")
+	handOversFlag = flag.Int("handovers", 10, "servers that TestHandOver replaces")
+)
+
+// TestKilled kills the server behind a swap device that is in use, again and again: mostly 50 to 100 ms after it has begun
+// to serve, now and then while it is still recovering the store or adopting the connection. The next one goes on, and no
+// program sees anything of it but the time: no page is wrong, no I/O fails.
+func TestKilled(t *testing.T) {
+	k, r := newKeeper(t), newRand(t)
+	log, l := watchKernelLog(t, k.record.Loop), startLoad(k)
+	var all tally
+	for range *killsFlag {
+		until, rest := serving, 50*time.Millisecond+time.Duration(r.Int64N(int64(50*time.Millisecond)))
+		if r.IntN(4) == 0 {
+			until, rest = opening, time.Duration(r.Int64N(int64(all.adoption()*3/2)))
+		}
+		l.goesOn(t)
+		noErr(t, k.reach(until))
+		time.Sleep(rest)
+		at := monotonic()
+		s, err := k.kill()
+		noErr(t, err)
+		all.add(t, s, at)
+		noErr(t, k.start())
+	}
+	// One more goes of its own accord, in the middle of it all, and checks the pool with what is in it.
+	all.handOver(t, k, first)
+	all.finish(t, k, l, log)
+	if *killsFlag >= 100 && all.came == 0 {
+		t.Error("no server was killed with a request under way: nothing was sent again")
+	}
+}
+
+// TestHandOver replaces a server that leaves by itself, again and again. Nothing it had read is left to be sent again.
+func TestHandOver(t *testing.T) {
+	k, r := newKeeper(t), newRand(t)
+	log, l := watchKernelLog(t, k.record.Loop), startLoad(k)
+	var all tally
+	for range *handOversFlag {
+		l.goesOn(t)
+		noErr(t, k.reach(serving))
+		time.Sleep(time.Duration(r.Int64N(int64(100 * time.Millisecond))))
+		all.handOver(t, k, serving)
+	}
+	t.Log("the times below have a check of the pool in them")
+	all.finish(t, k, l, log)
+	if all.resent > 0 {
+		t.Errorf("%d requests came again", all.resent)
+	}
+}
+
+// TestKilledWhileOpening: a server dies when its handles are kept and swap is not on yet. While they are kept nobody cleans
+// after it; the next one finds nothing to adopt; given up, all is cleaned.
+func TestKilledWhileOpening(t *testing.T) {
+	k := prepareKeeper(t)
+	noErr(t, k.start())
+	noErr(t, k.reach(kept))
+	_, err := k.kill()
+	noErr(t, err)
+	if report, err := swapdev.Clean(t.Context(), k.state, swapdev.CleanOptions{}); len(report) > 0 || err != nil {
+		t.Errorf("cleaned while it is kept: %q, %v", report, err)
+	}
+	if left, err := os.ReadDir(k.state); err != nil || len(left) != 2 {
+		t.Errorf("the record is gone: %v, %v", left, err)
+	}
+	noErr(t, k.start())
+	s, state, err := k.end()
+	noErr(t, err)
+	if state.ExitCode() != 1 || s.last.Stage != recovered || s.last.Pages != 1 {
+		t.Errorf("the next one: %v, %+v", state, s.last)
+	}
+	k.giveUp()
+	_, err = swapdev.Clean(t.Context(), k.state, swapdev.CleanOptions{})
+	noErr(t, err)
+}

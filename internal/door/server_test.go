@@ -1,0 +1,257 @@
+package door
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/guard"
+	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/zpool"
+	"github.com/zswapd/zswapd/zsmalloc"
+)
+
+const (
+	testSlots = 256 << 20 / zpool.PageSize
+	testLimit = 256 << 20 // more than the workload can need: nothing is to be refused
+)
+
+// Descriptors that a server finds.
+const (
+	keeperSocket = 3
+	firstHandle  = 4 // in the order of their names in the arguments
+)
+
+// stage is how far a server has come.
+type stage string
+
+var stages = []stage{kept, opening, recovered, serving, first, released, closed}
+
+const (
+	kept      stage = "kept"      // Keep: the message carries the handles; only of the one that opens the door
+	opening   stage = "opening"   // the store is about to be opened
+	recovered stage = "recovered" // it is
+	serving   stage = "serving"   // Open or Adopt is done
+	first     stage = "first"     // a request was served
+	released  stage = "released"  // Release is done; if the pool does not check, the exit code tells
+	closed    stage = "closed"    // Close is done; likewise
+)
+
+// event is what a server tells its keeper, one JSON object a packet. The counts are those of the moment.
+type event struct {
+	Stage stage
+	At    time.Duration // CLOCK_MONOTONIC, so that processes agree
+
+	Pages, Lost uint64 // what recovery found
+	Protections []string
+	Names       []string // of the handles
+	Record      swapdev.Record
+
+	Resent, Served uint64 // requests
+	Errors         uint64 // of server and pool, of any kind
+	Stored, Memory int64  // pages and bytes of the pool
+	Migrated       uint64 // objects moved by compaction
+	Locked         bool   // the buffers
+}
+
+// orders of the keeper.
+const (
+	goOn       = "go on"   // Keep may return
+	releaseNow = "release" // and exit
+	closeNow   = "close"   // and exit
+)
+
+// closeLimit is how long a server may take to close: swapoff, mostly.
+const closeLimit = 10 * time.Second
+
+func monotonic() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return time.Duration(ts.Nano())
+}
+
+// served is a server's side of a test.
+type served struct {
+	pool *zpool.Pool
+	door *Door
+	mu   sync.Mutex // held to tell
+	last event
+}
+
+// serve is the server: it opens a door with a record in the folder args[0], or, if names of handles follow, adopts one.
+func serve(args []string) error {
+	var protections []string
+	steps, _ := guard.Protect(guard.Options{})
+	for _, s := range steps {
+		if s.OK {
+			protections = append(protections, s.Name)
+		}
+	}
+	handles := map[string]int{}
+	for i, name := range args[1:] {
+		handles[name] = firstHandle + i
+	}
+	unix.CloseOnExec(keeperSocket)
+	for _, fd := range handles {
+		unix.CloseOnExec(fd)
+	}
+	s := &served{last: event{Protections: protections}}
+	run := s.adopt
+	if len(handles) == 0 {
+		run = s.open
+	}
+	record, err := run(args[0], handles)
+	if err != nil {
+		return err
+	}
+	s.last.Record = record.Record()
+	s.tell(serving)
+	stopWatch, stopCompact := again(s.watch), again(s.compact)
+	order := listen()
+	stopWatch()
+	stopCompact()
+	return s.obey(order, record)
+}
+
+func poolOptions() zpool.Options {
+	return zpool.Options{Slots: testSlots, MaxBytes: testLimit, Compactor: &zsmalloc.CompactorOptions{}}
+}
+
+// again calls f, rests for as long as it says, and so on, until it is stopped.
+func again(f func() (rest time.Duration)) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(f()):
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// compact never leaves the pool alone, worth it or not: a server is to be killed at it.
+func (s *served) compact() time.Duration {
+	if _, more := s.pool.Compact(64 << 10); more {
+		return 0
+	}
+	return time.Millisecond
+}
+
+// watch tells when the first request was served, and then the counts every few milliseconds.
+func (s *served) watch() time.Duration {
+	if st := s.door.Stats(); st.Reads+st.Writes+st.Discards == 0 {
+		return 100 * time.Microsecond
+	}
+	s.tell(first)
+	return 5 * time.Millisecond
+}
+
+func (s *served) options(r *swapdev.Run) Options {
+	return Options{Pool: s.pool, Record: r, Label: "zswapd-test", Priority: swapdev.MaxPriority, SpinMax: 50 * time.Microsecond}
+}
+
+func (s *served) open(state string, _ map[string]int) (record *swapdev.Run, err error) {
+	if record, err = swapdev.NewRun(state); err != nil {
+		return nil, err
+	}
+	if s.pool, err = zpool.New(poolOptions()); err != nil {
+		return nil, err
+	}
+	o := s.options(record)
+	o.Keep = func(list []Handle) error {
+		var fds []int
+		for _, h := range list {
+			s.last.Names, fds = append(s.last.Names, h.Name), append(fds, h.FD)
+		}
+		s.last.Record = record.Record()
+		s.tell(kept, fds...)
+		if order := listen(); order != goOn {
+			return fmt.Errorf("the keeper says %q", order)
+		}
+		return nil
+	}
+	s.door, err = Open(o)
+	return record, err
+}
+
+func (s *served) adopt(_ string, handles map[string]int) (record *swapdev.Run, err error) {
+	if record, err = swapdev.Resume(os.NewFile(uintptr(handles[RunHandle]), RunHandle)); err != nil {
+		return nil, err
+	}
+	s.tell(opening)
+	pool, found, err := zpool.Open(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptions())
+	if err != nil {
+		return nil, err
+	}
+	s.pool, s.last.Pages, s.last.Lost = pool, found.Pages, found.Lost
+	s.tell(recovered)
+	s.door, err = Adopt(handles[FUSEHandle], s.options(record))
+	return record, err
+}
+
+// tell sends an event, with descriptors.
+func (s *served) tell(now stage, fds ...int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last.Stage, s.last.At = now, monotonic()
+	if s.door != nil {
+		f := s.door.Stats()
+		s.last.Resent, s.last.Served, s.last.Locked = f.Resent, f.Reads+f.Writes+f.Discards, f.Locked
+		s.last.Errors = f.ReadErrors + f.WriteErrors + f.DiscardErrors + f.Malformed + f.ReplyErrors
+	}
+	if s.pool != nil {
+		p := s.pool.Stats()
+		s.last.Stored, s.last.Memory, s.last.Migrated = p.StoredPages, p.MemoryBytes, p.ObjectsMigrated
+		s.last.Errors += p.Corrupt + p.RejectedFull + p.RejectedAllocFail
+	}
+	text, err := json.Marshal(&s.last)
+	if err == nil {
+		err = unix.Sendmsg(keeperSocket, text, unix.UnixRights(fds...), nil, 0)
+	}
+	if err != nil {
+		finish(fmt.Errorf("tell the keeper: %w", err))
+	}
+}
+
+func listen() string {
+	buf := make([]byte, 64)
+	n, err := unix.Read(keeperSocket, buf)
+	if n <= 0 {
+		return fmt.Sprint("nothing: ", err)
+	}
+	return string(buf[:n])
+}
+
+// obey carries an order out, the last. The pool is checked when nobody changes it: at a release with all that is in it.
+func (s *served) obey(order string, record *swapdev.Run) error {
+	switch order {
+	case releaseNow:
+		if err := s.door.Release(); err != nil {
+			return err
+		}
+		s.tell(released)
+	case closeNow:
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
+		if err := s.door.Close(ctx, swapdev.OffOptions{}); err != nil {
+			return err
+		}
+		if err := record.Close(); err != nil {
+			return err
+		}
+		s.tell(closed)
+	default:
+		return fmt.Errorf("the keeper says %q", order)
+	}
+	return errors.Join(s.pool.Check(), s.pool.Close())
+}
