@@ -56,6 +56,7 @@ func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
 	if err != nil {
 		return nil, found.Recovered, errors.Join(err, zs.Abort())
 	}
+	step("recover: slots adopted")
 	pool, err := zs.Finish()
 	if err != nil {
 		return nil, found.Recovered, err
@@ -66,6 +67,7 @@ func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
 	}
 	p.inherit(found)
 	a.Budget().SetLimit(o.MaxBytes)
+	step("recover: done")
 	return p, found.Recovered, nil
 }
 
@@ -112,6 +114,7 @@ func adoptSlots(table *slots, zs *zsmalloc.Recovery) (f *found, err error) {
 			f.Lost++
 		}
 		at.Store(uint64(w))
+		step("recover: slot unlocked")
 		f.count(0, w)
 		f.Pages++
 		return true

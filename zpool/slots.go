@@ -46,6 +46,7 @@ func (s *slots) commit(slot uint64) error {
 	if err := s.a.Commit(s.base+int64(frame)*arena.FrameSize, arena.FrameSize); err != nil {
 		return err
 	}
+	step("slots: table grown")
 	s.there[frame/64].Or(1 << (frame % 64))
 	return nil
 }

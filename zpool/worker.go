@@ -105,6 +105,7 @@ func (w *Worker) storeObject(slot uint64, id compressor.ID, bytes []byte) error 
 	if err != nil {
 		return w.reject(err)
 	}
+	step("store: object made")
 	w.swap(slot, objectWord(h, id, len(bytes)))
 	return nil
 }
@@ -123,7 +124,9 @@ func (w *Worker) reject(err error) error {
 func (w *Worker) swap(slot uint64, new word) {
 	at := w.p.slots.word(slot)
 	old := lockSlot(at)
+	step("swap: slot locked")
 	publish(at, new)
+	step("swap: published")
 	w.count(old, new)
 	switch {
 	case old == 0 && new != 0:
@@ -134,6 +137,7 @@ func (w *Worker) swap(slot uint64, new word) {
 	if old.kind() == kindObject && w.p.zs.Free(old.handle()) != nil {
 		w.corrupt.Add(1) // the old word or its object was damaged; the page is not wanted any more
 	}
+	step("swap: done")
 }
 
 // Load reads whole pages from the slots from first on. A slot that holds nothing reads as zeros. It stops at the first
@@ -162,6 +166,7 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 	}
 	at := w.p.slots.word(slot)
 	old := lockSlot(at)
+	step("load: slot locked")
 	err := w.read(slot, old, page)
 	publish(at, old)
 	return err
@@ -188,6 +193,7 @@ func (w *Worker) readObject(slot uint64, old word, page []byte) error {
 		return ErrCorrupt
 	}
 	defer w.p.zs.Unpin(old.handle())
+	step("load: object pinned")
 	if old.length() > len(object) {
 		return ErrCorrupt
 	}

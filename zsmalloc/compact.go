@@ -1,5 +1,7 @@
 package zsmalloc
 
+import "github.com/zswapd/zswapd/internal/invariant"
+
 // Compaction says what one or more steps of compaction did.
 type Compaction struct {
 	Objects int // moved
@@ -134,8 +136,10 @@ func (p *Pool) packLocked(c *class, run uint32, budget int) (r Compaction) {
 		}
 	}
 	p.sortFreeLocked(c, run, z)
+	step("pack: objects moved")
 	have, need := int(z.committed.Load()), (int(z.fresh)*c.size+frameSize-1)/frameSize
 	if need < have && p.a.Release(p.frames(c.lane, run)+int64(need)*frameSize, int64(have-need)*frameSize) == nil {
+		step("pack: tail released")
 		z.committed.Store(uint32(need))
 		c.mu.frames -= have - need
 	}
@@ -171,27 +175,28 @@ func (p *Pool) moveLocked(c *class, src uint32, i int, dst uint32, r *Compaction
 // migrateLocked moves one object to another zspage of its class, if nobody has it pinned. The order of its steps
 // is the protocol of the package comment; each is safe to be killed after.
 func (p *Pool) migrateLocked(c *class, h Handle, src uint32, i int, dst uint32) (moved bool, err error) {
-	if mutant != "" {
+	if invariant.Mutant != "" {
 		return p.migrateWrong(c, h, src, i, dst)
 	}
 	w := p.handles.word(h)
 	if !tryPin(w, makeLocation(c.index, src, i).unpinned()) {
 		return false, nil
 	}
-	step("pinned")
+	step("migrate: pinned")
 	j, err := p.takeFromLocked(c, dst, p.zspageAt(c.lane, dst))
 	if err != nil {
 		unpin(w)
 		return false, err
 	}
-	step("taken")
+	step("migrate: taken")
 	copy(p.payload(c, dst, j), p.payload(c, src, i))
 	*p.header(c, dst, j) = *p.header(c, src, i)
-	step("copied")
+	step("migrate: copied")
 	recordObj(w, makeLocation(c.index, dst, j).pinned())
-	step("published")
+	step("migrate: published")
 	unpin(w)
-	step("unpinned")
+	step("migrate: unpinned")
 	p.putObjectLocked(c, src, i)
+	step("migrate: source freed")
 	return true, nil
 }

@@ -113,6 +113,7 @@ func (t *handles) alloc() (Handle, error) {
 		if err := t.a.Commit(off, frameSize); err != nil {
 			return 0, err
 		}
+		step("handles: table grown")
 	}
 	t.fresh.Store(uint32(h) + 1)
 	t.mu.inUse++

@@ -54,6 +54,7 @@ func (p *Pool) takeRun(l uint8, frames int) (uint32, *zspage, error) {
 		p.readyFrames.Add(-have)
 		if n := have - int64(frames); n > 0 {
 			if err := p.a.Release(p.frames(l, run)+int64(frames)*frameSize, n*frameSize); err == nil {
+				step("lane: surplus released")
 				z.committed.Store(uint32(frames))
 			}
 		}
@@ -96,6 +97,7 @@ func (p *Pool) commitDescriptors(l uint8, run uint32) error {
 			}
 			return err
 		}
+		step("lane: huge headers grown")
 	}
 	return nil
 }
@@ -151,6 +153,7 @@ func (p *Pool) releaseReady(keep int64) (released int64) {
 		n := int64(z.committed.Load())
 		err := p.a.Release(p.frames(l-1, run), n*frameSize)
 		if err == nil {
+			step("lane: ready run released")
 			p.readyFrames.Add(-n)
 			released += n
 			z.committed.Store(0)

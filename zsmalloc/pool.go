@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/invariant"
 )
 
 var (
@@ -179,6 +180,7 @@ func (p *Pool) tryMalloc(size int, tag uint32, data []byte) (Handle, error) {
 	if err != nil {
 		return 0, err
 	}
+	step("malloc: handle taken")
 	c := p.classes[p.slots[sizeSlot(size)]]
 	c.mu.Lock()
 	run, i, err := p.takeObjectLocked(c)
@@ -186,13 +188,19 @@ func (p *Pool) tryMalloc(size int, tag uint32, data []byte) (Handle, error) {
 		run, i, err = p.takeObjectLocked(c)
 	}
 	if err == nil {
+		step("malloc: object taken")
 		copy(p.payload(c, run, i), data)
+		step("malloc: bytes copied")
 		*p.header(c, run, i) = header{handle: h, tag: tag}
+		step("malloc: header written")
 		recordFresh(p.handles.word(h), makeLocation(c.index, run, i))
+		step("malloc: handle recorded")
 	}
 	c.mu.Unlock()
 	if err != nil {
+		step("malloc: refused")
 		p.handles.free(h)
+		step("malloc: handle given back")
 		return 0, err
 	}
 	return h, nil
@@ -211,7 +219,7 @@ func (p *Pool) Pin(h Handle) (object []byte, tag uint32, err error) {
 
 // Unpin ends a pin, which must be the caller's own.
 func (p *Pool) Unpin(h Handle) {
-	if w := p.handles.word(h); invariants && w.Load()&pinBit == 0 {
+	if w := p.handles.word(h); invariant.On && w.Load()&pinBit == 0 {
 		panic(fmt.Sprintf("zsmalloc: unpin of handle %d, which is not pinned: %#x", h, w.Load()))
 	}
 	unpin(p.handles.word(h))
@@ -257,12 +265,19 @@ func (p *Pool) Free(h Handle) error {
 	if err != nil {
 		return err
 	}
+	step("free: pinned")
+	if invariant.Mutant == "free the handle first" {
+		p.freeWrong(h, c, l)
+		return nil
+	}
 	c.mu.Lock()
 	p.putObjectLocked(c, l.run(), l.index())
 	c.mu.Unlock()
+	step("free: object freed")
 	if p.handles.free(h)%wakeEvery == 0 {
 		p.compactor.wake()
 	}
+	step("free: handle freed")
 	p.trimReady()
 	return nil
 }
@@ -331,6 +346,7 @@ func (p *Pool) commitObjectLocked(c *class, run uint32, z *zspage, i int) error 
 	if err != nil {
 		return err
 	}
+	step("zspage: frames committed")
 	z.committed.Store(uint32(ahead))
 	c.mu.frames += ahead - have
 	return nil
@@ -339,10 +355,11 @@ func (p *Pool) commitObjectLocked(c *class, run uint32, z *zspage, i int) error 
 // putObjectLocked frees an object; if it was the last, its zspage too.
 func (p *Pool) putObjectLocked(c *class, run uint32, i int) {
 	z := p.zspageAt(c.lane, run)
-	if invariants {
+	if invariant.On {
 		poison(p.payload(c, run, i))
 	}
 	*p.header(c, run, i) = header{tag: uint32(z.free)}
+	step("object: header cleared")
 	z.free = uint16(i)
 	z.inuse--
 	c.mu.objects--
@@ -359,4 +376,5 @@ func (p *Pool) dropZspageLocked(c *class, run uint32, z *zspage) {
 	c.mu.zspages--
 	c.mu.frames -= int(z.committed.Load())
 	p.giveRun(c.lane, run, z)
+	step("zspage: given back")
 }

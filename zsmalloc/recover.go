@@ -45,6 +45,7 @@ func Open(a *arena.Arena, base int64, o Options) (*Recovery, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.private.Close())
 	}
+	step("recover: opened")
 	return r, nil
 }
 
@@ -82,6 +83,7 @@ func (r *Recovery) Adopt(h Handle, size int) error {
 		return err
 	}
 	recordObj(p.handles.word(h), l.unpinned())
+	step("recover: handle adopted")
 	for int(h/64) >= len(r.adopted) {
 		r.adopted = append(r.adopted, 0)
 	}
@@ -147,6 +149,7 @@ func (r *Recovery) Finish() (*Pool, error) {
 		if err := r.rebuildZspage(n); err != nil {
 			return nil, errors.Join(err, p.private.Close())
 		}
+		step("recover: zspage rebuilt")
 	}
 	err := errors.Join(r.discardGarbage(), r.rebuildHandles())
 	if err != nil {
@@ -183,6 +186,7 @@ func (r *Recovery) rebuildZspage(n zspageName) error {
 			continue
 		}
 		*hd = header{tag: uint32(z.free)}
+		step("recover: header cleared")
 		z.free = uint16(i)
 	}
 	c.mu.zspages++
@@ -210,6 +214,7 @@ func (r *Recovery) discardGarbage() error {
 	for _, n := range r.zspages {
 		off := p.frames(n.lane, n.run)
 		err = errors.Join(err, upTo(off))
+		step("recover: garbage discarded")
 		next = off + int64(p.zspageAt(n.lane, n.run).committed.Load())*frameSize
 	}
 	last := &p.lanes[lanes-1]
@@ -225,6 +230,7 @@ func (r *Recovery) rebuildHandles() error {
 		if err := r.p.a.Discard(end, tail); err != nil {
 			return err
 		}
+		step("recover: handle table cut")
 	}
 	t.fresh.Store(uint32(r.top) + 1)
 	for h := r.top; h > 0; h-- {
@@ -241,6 +247,7 @@ func (r *Recovery) rebuildHandles() error {
 			continue
 		}
 		t.word(h).Store(uint64(t.mu.free) << 1)
+		step("recover: handle freed")
 		t.mu.free = h
 	}
 	return nil

@@ -4,17 +4,13 @@ package zsmalloc
 
 import "sync/atomic"
 
-// What the build tag invariants turns on; without it the compiler drops it all. See invariants_on.go.
-const (
-	invariants = false
-	mutant     = ""
-)
-
-func step(string) {}
+// The wrong versions of the protocol are in mutants_on.go; without the tag invariants there are none.
 
 func (p *Pool) migrateWrong(*class, Handle, uint32, int, uint32) (bool, error) {
 	panic("zsmalloc: no mutants here")
 }
+
+func (p *Pool) freeWrong(Handle, *class, location) { panic("zsmalloc: no mutants here") }
 
 // recordFresh publishes the place of a new object.
 func recordFresh(w *atomic.Uint64, l location) { recordObj(w, l.unpinned()) }
