@@ -24,6 +24,7 @@ type Arena struct {
 	budget *Budget
 	size   int64   // bytes, a multiple of ChunkSize
 	base   address // of the mapping; nil for an arena on the heap
+	heap   *heap   // its chunks; nil for a mapped arena
 	memory         // how memory is had: mapped or heap
 }
 

@@ -18,7 +18,7 @@ func (a *Arena) at(off, n int64) unsafe.Pointer {
 	if a.base != nil {
 		return unsafe.Add(a.base, off)
 	}
-	c := a.memory.(*heap).mustBeCommitted(off, max(n, 1))
+	c := a.heap.mustBeCommitted(off, max(n, 1))
 	return unsafe.Add(unsafe.Pointer(&c.words), off%ChunkSize)
 }
 

@@ -21,7 +21,8 @@ type chunk struct {
 
 func newHeap(size int64, budget *Budget) *Arena {
 	size = roundUp(size, ChunkSize)
-	return &Arena{budget: budget, size: size, memory: &heap{chunks: make([]atomic.Pointer[chunk], size/ChunkSize)}}
+	h := &heap{chunks: make([]atomic.Pointer[chunk], size/ChunkSize)}
+	return &Arena{budget: budget, size: size, heap: h, memory: wrap(h)}
 }
 
 // each calls visit for every frame of a range.

@@ -67,7 +67,7 @@ func openMapped(f *os.File, budget *Budget) (*Arena, error) {
 		unix.Munmap(mem)
 		return nil, fmt.Errorf("keep the arena out of core dumps: %w", err)
 	}
-	return &Arena{budget: budget, size: size, base: addressOf(mem), memory: &mapped{mem: mem, f: f}}, nil
+	return &Arena{budget: budget, size: size, base: addressOf(mem), memory: wrap(&mapped{mem: mem, f: f})}, nil
 }
 
 func (m *mapped) commit(off, n int64) error {
