@@ -3,12 +3,14 @@ package zsmalloc
 import (
 	"errors"
 	"fmt"
+
+	"github.com/zswapd/zswapd/internal/arena"
 )
 
 // Check walks everything and returns every disagreement it finds: each allocated object's handle points back at
 // it and is not pinned; each zspage is in the one list where it belongs, and its counts and free list are right;
-// each run is in use or free, never both; each handle is live or free; and the frames that are resident are
-// the ones that are accounted for. No other call may be in progress.
+// each run is in use or free, never both; each handle is live or free; and the frames that are resident, those of
+// tables included, are the ones that are accounted for. No other call may be in progress.
 func (p *Pool) Check() error {
 	k := &checker{p: p, live: map[Handle]bool{}}
 	for _, c := range p.classes {
@@ -19,6 +21,7 @@ func (p *Pool) Check() error {
 	}
 	k.handles()
 	k.frames()
+	k.tables()
 	if len(k.problems) == 0 {
 		return nil
 	}
@@ -147,6 +150,34 @@ func (k *checker) handles() {
 	}
 	if len(k.live) != t.mu.inUse || len(k.live)+len(free) != int(t.fresh.Load())-1 {
 		k.errorf("handles: %d live, %d free, of %d; the count says %d in use", len(k.live), len(free), t.fresh.Load()-1, t.mu.inUse)
+	}
+}
+
+// tables checks that the tables are resident as far as they are used, and no further.
+func (k *checker) tables() {
+	p := k.p
+	resident := func(what string, a *arena.Arena, base, end, used int64) {
+		var there int64
+		want := (used + frameSize - 1) / frameSize * frameSize
+		if err := a.Resident(base, end-base, func(_, n int64) { there += n }); err != nil || there != want {
+			k.errorf("%s: %d bytes resident, %d in use (%v)", what, there, want, err)
+		}
+	}
+	// used returns the bytes of a table of which entry 0 is nobody's and is there as soon as entry 1 is.
+	used := func(fresh uint32, size int64) int64 {
+		if fresh == 1 {
+			return 0
+		}
+		return int64(fresh) * size
+	}
+	resident("handles", p.a, p.handles.base, p.hugeHeaders, int64(p.handles.fresh.Load())*8)
+	resident("huge headers", p.a, p.hugeHeaders, p.lanes[0].base, used(p.lanes[0].fresh.Load(), headerSize))
+	for l := range p.lanes {
+		end := p.private.Size()
+		if l+1 < lanes {
+			end = p.lanes[l+1].descriptors
+		}
+		resident(fmt.Sprintf("descriptors of lane %d", l), p.private, p.lanes[l].descriptors, end, used(p.lanes[l].fresh.Load(), zspageSize))
 	}
 }
 
