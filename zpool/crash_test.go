@@ -2,15 +2,17 @@ package zpool
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"slices"
-	"strconv"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,18 +21,37 @@ import (
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
-var crashesFlag = flag.Int("crashes", 100, "processes that TestCrash kills")
+var crashesFlag = flag.Int("crashes", 50, "processes that TestCrash kills")
 
 const (
-	crashEnv     = "ZSWAPD_CRASH_CHILD" // set in a child: its seed
+	crashEnv     = "ZSWAPD_CRASH_CHILD" // set in a child: its crashOrder
 	crashWorkers = 3
-	crashSlots   = 600
-	crashLimit   = 2 << 20 // small, so that the pool is full now and then
+	crashSlots   = 20 * slotsPerFrame
+	crashHot     = 1200    // slots that most operations are on
+	crashLimit   = 3 << 19 // small, so that the pool is full now and then
 )
 
+// crashOrder is what a child is told to do.
+type crashOrder struct {
+	Seed uint64
+	Ops  int // operations of each worker, after which the child ends; 0: it works until it is killed
+
+	// For builds with the tag invariants.
+	Step   string // where it kills itself, "" for nowhere
+	Hit    int64  // the how-manieth time it comes by there, from 1 on
+	Mutant string
+}
+
+// crashHooks prepares a child for the last three, and returns what writes how often it came by at each step.
+var crashHooks func(o crashOrder) (report func(w io.Writer) error)
+
 func TestMain(m *testing.M) {
-	if seed := os.Getenv(crashEnv); seed != "" {
-		crashChild(seed)
+	if order := os.Getenv(crashEnv); order != "" {
+		if err := crashChild(order); err != nil {
+			fmt.Fprintln(os.Stderr, "crash child:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -43,103 +64,140 @@ type logEntry struct {
 
 const logEntrySize = 16
 
-// crashPage makes the page for a content.
+// crashPage makes the page for a content: each second one of a few size classes, so that there is something to compact,
+// among them the shortest and the longest zspages of a lane; the others as they come.
 func crashPage(page []byte, content uint64) {
-	if content == 0 {
+	switch n := content >> 8 % 16; {
+	case content == 0:
 		clear(page)
-		return
+	case n < 8:
+		makePage(page, 3, content)
+		clear(page[[]int{100, 100, 400, 400, 3650, 3650, 3800, 3800}[n]:])
+	case n == 8:
+		makePage(page, 3, content)
+		clear(page[content>>12%PageSize:])
+	default:
+		makePage(page, int(n%pageKinds), content)
 	}
-	makePage(page, int(content%pageKinds), content)
 }
 
-// crashChild works on the store in file 3 until it is killed: each worker on slots of its own, telling pipe 4+worker
-// what it does.
-func crashChild(seedText string) {
-	fail := func(err error) {
-		fmt.Fprintln(os.Stderr, "crash child:", err)
-		os.Exit(1)
+// crashChild works on the store in file 3: each worker on slots of its own, telling pipe 4+worker what it does.
+func crashChild(text string) error {
+	var o crashOrder
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return err
 	}
-	seed, err := strconv.ParseUint(seedText, 10, 64)
-	if err != nil {
-		fail(err)
+	report := func(io.Writer) error { return nil }
+	if crashHooks != nil {
+		report = crashHooks(o)
 	}
 	p, _, err := Open(os.NewFile(3, "store"), Options{MaxBytes: crashLimit, Compactor: &zsmalloc.CompactorOptions{
 		MinWastePercent: 1, Budget: 4096, Rest: 1, Delay: time.Microsecond,
 	}})
 	if err != nil {
-		fail(err)
+		return err
 	}
+	var workers sync.WaitGroup
 	for worker := range uint64(crashWorkers) {
-		go func() {
-			r, w := rand.New(rand.NewPCG(seed, worker)), p.NewWorker()
-			log := os.NewFile(uintptr(4+worker), "log")
-			tell := func(slot uint64, content, done uint64) {
-				var b [logEntrySize]byte
-				binary.LittleEndian.PutUint32(b[:], uint32(slot))
-				binary.LittleEndian.PutUint32(b[4:], uint32(done))
-				binary.LittleEndian.PutUint64(b[8:], content)
-				if _, err := log.Write(b[:]); err != nil {
-					fail(err)
-				}
+		workers.Go(func() {
+			if err := crashWorker(p, o, worker); err != nil {
+				fmt.Fprintln(os.Stderr, "crash child:", err)
+				os.Exit(1)
 			}
-			page := make([]byte, PageSize)
-			for {
-				slot := r.Uint64N(crashSlots/crashWorkers)*crashWorkers + worker
-				content := r.Uint64()
-				if r.IntN(3) == 0 {
-					content = 0
-				}
-				tell(slot, content, 0)
-				if content == 0 {
-					err = w.Invalidate(slot, 1)
-				} else {
-					crashPage(page, content)
-					err = w.Store(slot, page)
-				}
-				switch err {
-				case nil:
-					tell(slot, content, 1)
-				case ErrFull:
-				default:
-					fail(err)
-				}
-			}
-		}()
+		})
 	}
-	select {}
+	workers.Wait()
+	if err := p.Check(); err != nil {
+		return err
+	}
+	return report(os.Stdout)
 }
 
-// TestCrash kills processes at random moments of working on a store, opening it among them. Whoever opens it next must
-// find every page whose store was acknowledged, byte for byte, and an operation that was under way done or not done.
-func TestCrash(t *testing.T) {
-	r := newRand(t)
+func crashWorker(p *Pool, o crashOrder, worker uint64) error {
+	r, w := rand.New(rand.NewPCG(o.Seed, worker)), p.NewWorker()
+	log := os.NewFile(uintptr(4+worker), "log")
+	tell := func(slot, content, done uint64) error {
+		var b [logEntrySize]byte
+		binary.LittleEndian.PutUint32(b[:], uint32(slot))
+		binary.LittleEndian.PutUint32(b[4:], uint32(done))
+		binary.LittleEndian.PutUint64(b[8:], content)
+		_, err := log.Write(b[:])
+		return err
+	}
+	page, got := make([]byte, PageSize), make([]byte, PageSize)
+	gone := 1                   // of 6 operations, how many invalidate: few, but most when the pool was full
+	mine := map[uint64]uint64{} // what it has stored itself
+	for n := 0; o.Ops == 0 || n < o.Ops; n++ {
+		if n%100 == 0 {
+			gone = 1
+		}
+		if n%10 == 0 {
+			p.zs.Urge() // compact
+		}
+		slot := r.Uint64N(crashHot/crashWorkers)*crashWorkers + worker
+		if r.IntN(50) == 0 {
+			slot = r.Uint64N(crashSlots/crashWorkers)*crashWorkers + worker
+		}
+		content := r.Uint64()
+		switch turn := r.IntN(6); {
+		case turn < gone:
+			content = 0
+		case turn == 5: // of a slot that another process wrote it knows no more than that there is no damage
+			content, known := mine[slot]
+			if err := w.Load(slot, got); err != nil {
+				return err
+			}
+			if crashPage(page, content); known && !bytes.Equal(page, got) {
+				return fmt.Errorf("slot %d: not the page that was stored", slot)
+			}
+			continue
+		}
+		if err := tell(slot, content, 0); err != nil {
+			return err
+		}
+		var err error
+		if content == 0 {
+			err = w.Invalidate(slot, 1)
+		} else {
+			crashPage(page, content)
+			err = w.Store(slot, page)
+		}
+		if err == ErrFull {
+			gone = 5
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		mine[slot] = content
+		if err := tell(slot, content, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crashStore is a store that outlives its processes, and what its slots may hold.
+type crashStore struct {
+	f    *os.File
+	want [crashSlots][]uint64 // contents: the one that was acknowledged last, and those that were under way at a kill since
+	ops  int                  // acknowledged
+}
+
+func newCrashStore(t *testing.T) *crashStore {
+	t.Helper()
 	p, err := New(Options{Slots: crashSlots, MaxBytes: crashLimit})
 	noErr(t, err)
 	if p.File() == nil {
 		noErr(t, p.Close())
 		t.Skip("the store is in Go memory, as race builds have it: no other process can open it")
 	}
-	store := dup(t, p.File())
-	defer store.Close()
+	s := &crashStore{f: dup(t, p.File())}
 	noErr(t, p.Close())
-	want := make([]uint64, crashSlots) // acknowledged contents
-	total := 0
-	for round := range *crashesFlag {
-		seed := r.Uint64()
-		lives := time.Duration(r.Int64N(int64(25 * time.Millisecond)))
-		acked, underWay := crash(t, store, seed, lives)
-		for _, e := range acked {
-			want[e.slot] = e.content
-		}
-		total += len(acked)
-		if err := verifyCrashed(dup(t, store), want, underWay); err != nil {
-			t.Fatalf("round %d, child seed %d, killed after %v: %v", round, seed, lives, err)
-		}
+	for slot := range s.want {
+		s.want[slot] = []uint64{0}
 	}
-	t.Logf("%d processes killed, %d operations acknowledged", *crashesFlag, total)
-	if total < 20**crashesFlag {
-		t.Errorf("only %d operations: the children are killed too early to test anything", total)
-	}
+	return s
 }
 
 func dup(t *testing.T, f *os.File) *os.File {
@@ -149,13 +207,19 @@ func dup(t *testing.T, f *os.File) *os.File {
 	return os.NewFile(uintptr(fd), "store")
 }
 
-// crash runs a child for so long, kills it, and returns what it acknowledged, and what it had begun and not ended.
-func crash(t *testing.T, store *os.File, seed uint64, lives time.Duration) (acked, underWay []logEntry) {
+// run has a child work on the store, kills it after so long unless that is 0, and notes what it did. It reports
+// whether the child was killed, or if it ended, what it wrote.
+func (s *crashStore) run(t *testing.T, o crashOrder, lives time.Duration) (killed bool, report []byte) {
 	t.Helper()
-	c := exec.Command("/proc/self/exe")
-	c.Env = append(os.Environ(), crashEnv+"="+strconv.FormatUint(seed, 10))
-	c.Stderr = os.Stderr
-	c.ExtraFiles = []*os.File{store}
+	order, err := json.Marshal(o)
+	noErr(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, "/proc/self/exe")
+	c.Env = append(os.Environ(), crashEnv+"="+string(order), fmt.Sprintf("GOMAXPROCS=%d", runtime.GOMAXPROCS(0)))
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, os.Stderr
+	c.ExtraFiles = []*os.File{s.f}
 	var logs []*os.File
 	for range crashWorkers {
 		read, write, err := os.Pipe()
@@ -174,35 +238,44 @@ func crash(t *testing.T, store *os.File, seed uint64, lives time.Duration) (acke
 			texts[i] <- text
 		}()
 	}
-	time.Sleep(10*time.Millisecond + lives) // a process takes about 10 ms to begin
-	noErr(t, c.Process.Kill())
+	if lives > 0 {
+		time.Sleep(lives)
+		noErr(t, c.Process.Kill())
+	}
 	_ = c.Wait()
-	if !c.ProcessState.Sys().(interface{ Signaled() bool }).Signaled() {
-		t.Fatalf("child seed %d ended by itself: %v", seed, c.ProcessState)
+	killed = c.ProcessState.Sys().(interface{ Signaled() bool }).Signaled()
+	switch {
+	case ctx.Err() != nil:
+		t.Fatalf("child %s hangs", order)
+	case !killed && (lives > 0 || !c.ProcessState.Success()):
+		t.Fatalf("child %s ended by itself: %v", order, c.ProcessState)
 	}
 	for _, text := range texts {
-		a, u := parseLog(<-text)
-		acked, underWay = append(acked, a...), append(underWay, u...)
+		s.note(<-text)
 	}
-	return acked, underWay
+	return killed, out.Bytes()
 }
 
-func parseLog(text []byte) (acked, underWay []logEntry) {
-	for ; len(text) >= logEntrySize; text = text[logEntrySize:] {
-		e := logEntry{binary.LittleEndian.Uint32(text), binary.LittleEndian.Uint32(text[4:]), binary.LittleEndian.Uint64(text[8:])}
-		underWay = nil // a worker does one thing at a time, and a refused store changes nothing
-		if e.done == 1 {
-			acked = append(acked, e)
-		} else {
-			underWay = []logEntry{e}
+// note settles what one worker did: it does one thing at a time, and a refused store changes nothing.
+func (s *crashStore) note(log []byte) {
+	var underWay *logEntry
+	for ; len(log) >= logEntrySize; log = log[logEntrySize:] {
+		e := logEntry{binary.LittleEndian.Uint32(log), binary.LittleEndian.Uint32(log[4:]), binary.LittleEndian.Uint64(log[8:])}
+		if underWay = &e; e.done == 1 {
+			s.want[e.slot], underWay = []uint64{e.content}, nil
+			s.ops++
 		}
 	}
-	return acked, underWay
+	if underWay != nil {
+		s.want[underWay.slot] = append(s.want[underWay.slot], underWay.content)
+	}
 }
 
-// verifyCrashed opens the store, checks it, and compares every slot. What was under way is settled in want.
-func verifyCrashed(store *os.File, want []uint64, underWay []logEntry) error {
-	p, rec, err := Open(store, Options{MaxBytes: crashLimit})
+// verify opens the store, checks it, and compares every slot; what was under way is settled. Then it works on: what was
+// recovered can be used.
+func (s *crashStore) verify(t *testing.T, r *rand.Rand) (err error) {
+	t.Helper()
+	p, rec, err := Open(dup(t, s.f), Options{MaxBytes: crashLimit})
 	if err != nil {
 		return err
 	}
@@ -215,21 +288,61 @@ func verifyCrashed(store *os.File, want []uint64, underWay []logEntry) error {
 	}
 	w := p.NewWorker()
 	page, got := make([]byte, PageSize), make([]byte, PageSize)
-	for slot := range want {
+	for slot, contents := range s.want {
 		if err := w.Load(uint64(slot), got); err != nil {
 			return err
 		}
-		if crashPage(page, want[slot]); bytes.Equal(page, got) {
+		found := false
+		for _, content := range contents {
+			if crashPage(page, content); !found && bytes.Equal(page, got) {
+				s.want[slot], found = []uint64{content}, true
+			}
+		}
+		if !found {
+			return fmt.Errorf("slot %d holds neither its acknowledged page nor one that was being stored: contents %#x", slot, contents)
+		}
+	}
+	for range 100 {
+		slot, content := r.Uint64N(crashHot), r.Uint64()*r.Uint64N(2)
+		if crashPage(page, content); content == 0 {
+			err = w.Invalidate(slot, 1)
+		} else {
+			err = w.Store(slot, page)
+		}
+		if err == ErrFull {
 			continue
 		}
-		i := slices.IndexFunc(underWay, func(e logEntry) bool { return int(e.slot) == slot })
-		if i < 0 {
-			return fmt.Errorf("slot %d does not hold its acknowledged page, and nothing was under way", slot)
+		if err != nil {
+			return fmt.Errorf("after recovery: %w", err)
 		}
-		if crashPage(page, underWay[i].content); !bytes.Equal(page, got) {
-			return fmt.Errorf("slot %d holds neither its acknowledged page nor the one that was being stored", slot)
+		s.want[slot] = []uint64{content}
+		p.Compact(r.IntN(4096))
+		if err := w.Load(slot, got); err != nil || !bytes.Equal(page, got) {
+			return fmt.Errorf("after recovery: slot %d: %v, or another page", slot, err)
 		}
-		want[slot] = underWay[i].content
+	}
+	if err := p.Check(); err != nil {
+		return fmt.Errorf("after recovery: %w", err)
 	}
 	return nil
+}
+
+// TestCrash kills processes at random moments of working on a store, opening it among them. Whoever opens it next must
+// find every page whose store was acknowledged, byte for byte, and an operation that was under way done or not done.
+func TestCrash(t *testing.T) {
+	r := newRand(t)
+	s := newCrashStore(t)
+	defer s.f.Close()
+	for round := range *crashesFlag {
+		o := crashOrder{Seed: r.Uint64()}
+		lives := 10*time.Millisecond + time.Duration(r.Int64N(int64(25*time.Millisecond))) // it takes about 10 ms to begin
+		s.run(t, o, lives)
+		if err := s.verify(t, r); err != nil {
+			t.Fatalf("round %d, child %+v, killed after %v: %v", round, o, lives, err)
+		}
+	}
+	t.Logf("%d processes killed, %d operations acknowledged", *crashesFlag, s.ops)
+	if s.ops < 20**crashesFlag {
+		t.Errorf("only %d operations: the children are killed too early to test anything", s.ops)
+	}
 }
