@@ -5,7 +5,6 @@ package zpool
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -91,7 +90,7 @@ func (c *stepCrashes) order(step string) crashOrder {
 
 // run runs a child. If it was not killed, because its step does not come so often, the next one knows.
 func (c *stepCrashes) run(s *crashStore, o crashOrder) (killed bool) {
-	killed, report := s.run(c.t, o, 0)
+	killed, report := s.run(c.t, o, nil)
 	if killed {
 		c.killed++
 		return true
@@ -144,7 +143,7 @@ func TestCrashAtEachStep(t *testing.T) {
 	}
 	for _, step := range names {
 		reached, tries := 0, 0
-		for ; reached < *stepCrashesFlag && tries < 20+5**stepCrashesFlag; tries++ {
+		for ; reached < *stepCrashesFlag && tries < 50+5**stepCrashesFlag; tries++ {
 			if c.life(step) {
 				reached++
 			}
@@ -163,17 +162,18 @@ func TestCrashFindsMutants(t *testing.T) {
 		{"publish before copy", "migrate: published"},
 		{"free before publish", "mutant: freed early"},
 	} {
-		s := newCrashStore(t)
-		o := c.order(m.step)
-		o.Mutant = m.mutant
-		if !c.run(s, o) {
-			t.Fatalf("%s: never came by at %q", m.mutant, m.step)
+		var err error
+		for tries := 0; err == nil && tries < 10; tries++ { // the object that it moves may be one that no slot wants any more
+			s, o := newCrashStore(t), c.order(m.step)
+			o.Mutant = m.mutant
+			if c.run(s, o) {
+				err = s.verify(t, c.r)
+			}
+			s.f.Close()
 		}
-		err := s.verify(t, c.r)
 		if err == nil {
 			t.Errorf("%s: not caught", m.mutant)
 		}
-		t.Log(m.mutant, "is caught by:", fmt.Sprint(err))
-		s.f.Close()
+		t.Logf("%s is caught: %v", m.mutant, err)
 	}
 }

@@ -64,22 +64,25 @@ type logEntry struct {
 
 const logEntrySize = 16
 
-// crashPage makes the page for a content: each second one of a few size classes, so that there is something to compact,
-// among them the shortest and the longest zspages of a lane; the others as they come.
+// crashPage makes the page for a content. Bits 8 to 11 say what sort it is: half of them are of a few size classes, so that
+// there is something to compact.
 func crashPage(page []byte, content uint64) {
-	switch n := content >> 8 % 16; {
+	switch sort := (content >> 8) % 16; {
 	case content == 0:
 		clear(page)
-	case n < 8:
+	case sort < 8:
 		makePage(page, 3, content)
-		clear(page[[]int{100, 100, 400, 400, 3650, 3650, 3800, 3800}[n]:])
-	case n == 8:
+		clear(page[[]int{100, 400, 1000, 1800, sortShort: 3650, sortLong: 3800, 100, 400}[sort]:])
+	case sort == 8:
 		makePage(page, 3, content)
-		clear(page[content>>12%PageSize:])
+		clear(page[(content>>12)%PageSize:])
 	default:
-		makePage(page, int(n%pageKinds), content)
+		makePage(page, int(sort%pageKinds), content)
 	}
 }
+
+// Two sorts of pages that are kept in zspages of 9 and of 15 frames: the same lane.
+const sortShort, sortLong = 4, 5
 
 // crashChild works on the store in file 3: each worker on slots of its own, telling pipe 4+worker what it does.
 func crashChild(text string) error {
@@ -139,6 +142,9 @@ func crashWorker(p *Pool, o crashOrder, worker uint64) error {
 			slot = r.Uint64N(crashSlots/crashWorkers)*crashWorkers + worker
 		}
 		content := r.Uint64()
+		if r.IntN(2) == 0 { // they take turns, and each other's runs
+			content = content&^(15<<8) | uint64(sortShort+n/256%2*(sortLong-sortShort))<<8
+		}
 		switch turn := r.IntN(6); {
 		case turn < gone:
 			content = 0
@@ -207,13 +213,13 @@ func dup(t *testing.T, f *os.File) *os.File {
 	return os.NewFile(uintptr(fd), "store")
 }
 
-// run has a child work on the store, kills it after so long unless that is 0, and notes what it did. It reports
-// whether the child was killed, or if it ended, what it wrote.
-func (s *crashStore) run(t *testing.T, o crashOrder, lives time.Duration) (killed bool, report []byte) {
+// run has a child work on the store and notes what it did. kill, if not nil, says when to kill it; began is closed when the
+// child has opened the store. run reports whether the child was killed, or if it ended, what it wrote.
+func (s *crashStore) run(t *testing.T, o crashOrder, kill func(began <-chan struct{})) (killed bool, report []byte) {
 	t.Helper()
 	order, err := json.Marshal(o)
 	noErr(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	c := exec.CommandContext(ctx, "/proc/self/exe")
 	c.Env = append(os.Environ(), crashEnv+"="+string(order), fmt.Sprintf("GOMAXPROCS=%d", runtime.GOMAXPROCS(0)))
@@ -229,17 +235,21 @@ func (s *crashStore) run(t *testing.T, o crashOrder, lives time.Duration) (kille
 	}
 	noErr(t, c.Start())
 	texts := make([]chan []byte, crashWorkers)
+	began, begin := make(chan struct{}), new(sync.Once)
 	for i, log := range logs {
 		c.ExtraFiles[1+i].Close()
 		texts[i] = make(chan []byte, 1)
 		go func() {
+			first := make([]byte, logEntrySize)
+			n, _ := io.ReadFull(log, first)
+			begin.Do(func() { close(began) }) // or it died before
 			text, _ := io.ReadAll(log)
 			log.Close()
-			texts[i] <- text
+			texts[i] <- append(first[:n], text...)
 		}()
 	}
-	if lives > 0 {
-		time.Sleep(lives)
+	if kill != nil {
+		kill(began)
 		noErr(t, c.Process.Kill())
 	}
 	_ = c.Wait()
@@ -247,7 +257,7 @@ func (s *crashStore) run(t *testing.T, o crashOrder, lives time.Duration) (kille
 	switch {
 	case ctx.Err() != nil:
 		t.Fatalf("child %s hangs", order)
-	case !killed && (lives > 0 || !c.ProcessState.Success()):
+	case !killed && (kill != nil || !c.ProcessState.Success()):
 		t.Fatalf("child %s ended by itself: %v", order, c.ProcessState)
 	}
 	for _, text := range texts {
@@ -335,10 +345,15 @@ func TestCrash(t *testing.T) {
 	defer s.f.Close()
 	for round := range *crashesFlag {
 		o := crashOrder{Seed: r.Uint64()}
-		lives := 10*time.Millisecond + time.Duration(r.Int64N(int64(25*time.Millisecond))) // it takes about 10 ms to begin
-		s.run(t, o, lives)
+		lives, opened := time.Duration(r.Int64N(int64(20*time.Millisecond))), r.IntN(8) > 0
+		s.run(t, o, func(began <-chan struct{}) {
+			if opened {
+				<-began
+			}
+			time.Sleep(lives)
+		})
 		if err := s.verify(t, r); err != nil {
-			t.Fatalf("round %d, child %+v, killed after %v: %v", round, o, lives, err)
+			t.Fatalf("round %d, child %+v, killed after %v, opened first: %t: %v", round, o, lives, opened, err)
 		}
 	}
 	t.Logf("%d processes killed, %d operations acknowledged", *crashesFlag, s.ops)
