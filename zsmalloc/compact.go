@@ -52,10 +52,16 @@ func (p *Pool) compactClass(c *class, budget int) (r Compaction) {
 	for stop := false; !stop && c.freeableFramesLocked() > 0; {
 		var step Compaction
 		dst := p.fullestLocked(c)
-		if src := p.emptiestLocked(c, dst); src != 0 && dst != 0 {
-			step, stop = p.emptyLocked(c, src, dst, budget-r.Bytes)
-		} else {
+		src := p.emptiestLocked(c, dst)
+		switch {
+		case src == 0 || dst == 0:
 			step, stop = p.packLocked(c, src|dst, budget-r.Bytes), true
+		case p.zspageAt(c.lane, src).inuse <= p.zspageAt(c.lane, dst).inuse:
+			step, stop = p.emptyLocked(c, src, dst, budget-r.Bytes)
+		case c.hasRoomLocked(p.zspageAt(c.lane, src)): // of one group, and the other way round
+			step, stop = p.emptyLocked(c, dst, src, budget-r.Bytes)
+		default: // only the emptiest has room
+			step, stop = p.packLocked(c, dst, budget-r.Bytes), true
 		}
 		r.add(step)
 	}
@@ -71,13 +77,18 @@ func (p *Pool) fullestLocked(c *class) uint32 {
 	for g := groupFull - 1; g > 0; g-- {
 		for run := c.mu.groups[g]; run != 0; {
 			z := p.zspageAt(c.lane, run)
-			if z.free != noObject || (int(z.fresh)+1)*c.size <= int(z.committed.Load())*frameSize {
+			if c.hasRoomLocked(z) {
 				return run
 			}
 			run = z.next
 		}
 	}
 	return 0
+}
+
+// hasRoomLocked reports whether a zspage that is not full can take an object without new memory.
+func (c *class) hasRoomLocked(z *zspage) bool {
+	return z.free != noObject || (int(z.fresh)+1)*c.size <= int(z.committed.Load())*frameSize
 }
 
 // emptiestLocked returns the run of the emptiest zspage other than dst, 0 for none.
@@ -94,8 +105,8 @@ func (p *Pool) emptiestLocked(c *class, dst uint32) uint32 {
 	return 0
 }
 
-// emptyLocked moves objects from src to dst until src is empty or dst full; stop says that it ended before, because the
-// budget is used up, somebody waits for the lock, or an object is pinned.
+// emptyLocked moves objects from src, which is not the fuller one, to dst until src is empty or dst has no room; stop says
+// that it ended before, because the budget is used up, somebody waits for the lock, or an object is pinned.
 func (p *Pool) emptyLocked(c *class, src, dst uint32, budget int) (r Compaction, stop bool) {
 	from, to := p.zspageAt(c.lane, src), p.zspageAt(c.lane, dst)
 	for i := 0; i < int(from.fresh); i++ {
@@ -109,7 +120,7 @@ func (p *Pool) emptyLocked(c *class, src, dst uint32, budget int) (r Compaction,
 		if last && r.Objects > before {
 			return r, false // src is gone
 		}
-		if int(to.inuse) == c.objsPerZspage {
+		if int(to.inuse) == c.objsPerZspage || !c.hasRoomLocked(to) {
 			return r, r.Skipped > 0
 		}
 	}

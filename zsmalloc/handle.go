@@ -1,6 +1,7 @@
 package zsmalloc
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -111,7 +112,7 @@ func (t *handles) alloc() (Handle, error) {
 			return 0, ErrReserve
 		}
 		if err := t.a.Commit(off, frameSize); err != nil {
-			return 0, err
+			return 0, fmt.Errorf("%w: %w", ErrNoSpace, err)
 		}
 		step("handles: table grown")
 	}

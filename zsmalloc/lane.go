@@ -28,7 +28,7 @@ type lane struct {
 const lanes = 5 // strides of 1, 2, 4, 8 and 16 frames
 
 // takeRun returns a free run of the lane, one with committed frames if there is one. Of those, the ones beyond
-// frames are released. With a reserve, it is a run with at least that many, or none.
+// frames are released, if the system takes them. With a reserve, it is a run with at least that many, or none.
 func (p *Pool) takeRun(l uint8, frames int) (uint32, *zspage, error) {
 	ln := &p.lanes[l]
 	reserved := p.reserve.on.Load()
