@@ -72,7 +72,7 @@ func crashPage(page []byte, content uint64) {
 		clear(page)
 	case sort < 8:
 		makePage(page, 3, content)
-		clear(page[[]int{100, 400, 1000, 1800, sortShort: 3640, sortLong: 3800, 100, 400}[sort]:])
+		clear(page[[]int{100, 400, 1000, 1800, sortShort: 3625, sortLong: 3791, 100, 400}[sort]:])
 	case sort == 8:
 		makePage(page, 3, content)
 		clear(page[(content>>12)%PageSize:])
@@ -81,7 +81,7 @@ func crashPage(page []byte, content uint64) {
 	}
 }
 
-// Two sorts of pages that are kept in zspages of 9 and of 15 frames: the same lane.
+// Two sorts of pages that minlz and lz4 make fit for zspages of 9 and of 15 frames: the same lane.
 const sortShort, sortLong = 4, 5
 
 // crashChild works on the store in file 3: each worker on slots of its own, telling pipe 4+worker what it does.

@@ -1,0 +1,265 @@
+//go:build invariants
+
+package zpool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/invariant"
+)
+
+// scene is a pool that compaction has something to do in: pages of one size class in slots 0 to sceneSlots-1, of which
+// two thirds were invalidated.
+type scene struct {
+	p *Pool
+
+	mu   sync.Mutex
+	want [sceneSlots][]stored // what a slot may hold
+}
+
+// stored is a content that somebody stored, 0 for none, or is storing.
+type stored struct {
+	content uint64
+	done    bool
+}
+
+const (
+	sceneSlots = 40
+	victimSlot = 3 // whose page somebody works on
+	otherSlot  = 6
+	emptySlot  = 1
+)
+
+var sceneOptions = Options{Slots: 1000, MaxBytes: MinBytes, Compressor: "lz4"}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	p, err := New(sceneOptions)
+	noErr(t, err)
+	s := &scene{p: p}
+	w := p.NewWorker()
+	for slot := range uint64(sceneSlots) {
+		s.want[slot] = []stored{{0, true}}
+		noErr(t, s.store(w, slot, slot+1))
+	}
+	for slot := range uint64(sceneSlots) {
+		if slot%3 != 0 {
+			noErr(t, s.store(w, slot, 0))
+		}
+	}
+	return s
+}
+
+// scenePage makes a page of the class of zspages of 15 frames.
+func scenePage(page []byte, content uint64) {
+	crashPage(page, content<<12|sortLong<<8)
+	if content == 0 {
+		clear(page)
+	}
+}
+
+// store stores a page, or nothing for content 0, over what others have stored before. Whoever stores at the same time may
+// win.
+func (s *scene) store(w *Worker, slot, content uint64) (err error) {
+	s.mu.Lock()
+	var before []uint64
+	for _, old := range s.want[slot] {
+		if old.done {
+			before = append(before, old.content)
+		}
+	}
+	s.want[slot] = append(s.want[slot], stored{content, false})
+	s.mu.Unlock()
+	page := make([]byte, PageSize)
+	if scenePage(page, content); content == 0 {
+		err = w.Invalidate(slot, 1)
+	} else {
+		err = w.Store(slot, page)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.want[slot] = slices.DeleteFunc(s.want[slot], func(old stored) bool {
+		return old.content == content || slices.Contains(before, old.content)
+	})
+	s.want[slot] = append(s.want[slot], stored{content, true})
+	return err
+}
+
+// may returns what a slot may hold now.
+func (s *scene) may(slot uint64) []stored {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.want[slot])
+}
+
+// load compares the page of a slot with what it may have held while it was loaded.
+func (s *scene) load(w *Worker, slot uint64) error {
+	page, got := make([]byte, PageSize), make([]byte, PageSize)
+	may := s.may(slot)
+	if err := w.Load(slot, got); err != nil {
+		return err
+	}
+	may = append(may, s.may(slot)...)
+	for _, m := range may {
+		if scenePage(page, m.content); bytes.Equal(page, got) {
+			return nil
+		}
+	}
+	return fmt.Errorf("slot %d holds none of %v", slot, may)
+}
+
+func (s *scene) check(p *Pool) error {
+	w := p.NewWorker()
+	for slot := range uint64(sceneSlots) {
+		if err := s.load(w, slot); err != nil {
+			return err
+		}
+	}
+	return p.Check()
+}
+
+// die opens a copy of the store as it is now, as the next process would find it, and compares every page.
+func (s *scene) die() error {
+	a, err := arena.New("copy", s.p.a.Size(), arena.NewBudget(s.p.a.Budget().Limit()))
+	if err != nil {
+		return err
+	}
+	err = s.p.a.Resident(0, a.Size(), func(off, n int64) {
+		for end := off + n; off < end; off += arena.FrameSize {
+			if e := a.Commit(off, arena.FrameSize); e != nil {
+				panic(e)
+			}
+			copy(a.Bytes(off, arena.FrameSize), s.p.a.Bytes(off, arena.FrameSize))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	p, rec, err := openIn(a, sceneOptions)
+	if err != nil {
+		return errors.Join(err, a.Close())
+	}
+	if rec.Lost != 0 {
+		err = fmt.Errorf("lost: %+v", rec)
+	}
+	if err := errors.Join(err, s.check(p), p.Close()); err != nil {
+		return fmt.Errorf("after a kill: %w", err)
+	}
+	return nil
+}
+
+// The things that one does while another stands still: users, compaction, and the kill.
+var acts = map[string]func(s *scene, w *Worker) error{
+	"load it":          func(s *scene, w *Worker) error { return s.load(w, victimSlot) },
+	"store over it":    func(s *scene, w *Worker) error { return s.store(w, victimSlot, 100) },
+	"invalidate it":    func(s *scene, w *Worker) error { return s.store(w, victimSlot, 0) },
+	"load another":     func(s *scene, w *Worker) error { return s.load(w, otherSlot) },
+	"store another":    func(s *scene, w *Worker) error { return s.store(w, otherSlot, 101) },
+	"store a new page": func(s *scene, w *Worker) error { return s.store(w, emptySlot, 102) },
+	"load all": func(s *scene, w *Worker) (err error) {
+		for slot := range uint64(sceneSlots) {
+			err = errors.Join(err, s.load(w, slot))
+		}
+		return err
+	},
+	"store all": func(s *scene, w *Worker) (err error) {
+		for slot := range uint64(sceneSlots) {
+			err = errors.Join(err, s.store(w, slot, 200+slot))
+		}
+		return err
+	},
+	"compact": func(s *scene, w *Worker) error {
+		for more := true; more; {
+			_, more = s.p.Compact(1 << 20)
+		}
+		return nil
+	},
+}
+
+// steps returns the steps that an act comes by at when nobody disturbs it, each once.
+func steps(t *testing.T, act string) (names []string) {
+	t.Helper()
+	s := newScene(t)
+	defer s.p.Close()
+	invariant.OnStep(func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	})
+	noErr(t, acts[act](s, s.p.NewWorker()))
+	invariant.OnStep(nil)
+	return names
+}
+
+// interleave stops the first act at a step, has the second done meanwhile, or begun if it must wait, and lets the first go
+// on; or it lets the process die there.
+func interleave(t *testing.T, first, at, second string) error {
+	s := newScene(t)
+	defer s.p.Close()
+	one, other := s.p.NewWorker(), s.p.NewWorker()
+	var reached atomic.Bool
+	done := make(chan struct{})
+	var err error
+	invariant.OnStep(func(name string) {
+		if name != at || !reached.CompareAndSwap(false, true) {
+			return
+		}
+		if second == "die" {
+			err = s.die()
+			close(done)
+			return
+		}
+		go func() { err = acts[second](s, other); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(2 * time.Millisecond): // it waits, as it should, or is slow
+		}
+	})
+	e := acts[first](s, one)
+	if !reached.Load() {
+		return fmt.Errorf("never reached")
+	}
+	<-done
+	invariant.OnStep(nil)
+	return errors.Join(e, err, s.check(s.p))
+}
+
+// TestInterleaved stops a user, or compaction, at each of the steps that they come by at, while somebody else loads, stores,
+// invalidates, or compacts, or the process dies.
+func TestInterleaved(t *testing.T) {
+	for _, first := range []string{"compact", "load it", "store over it", "invalidate it", "store a new page"} {
+		names := steps(t, first)
+		t.Logf("%s: %s", first, strings.Join(names, ", "))
+		for _, at := range names {
+			for _, second := range append(slices.Collect(maps.Keys(acts)), "die") {
+				if err := interleave(t, first, at, second); err != nil {
+					t.Errorf("%s, at %q: %s: %v", first, at, second, err)
+				}
+			}
+		}
+	}
+}
+
+// The same test finds a wrong migration.
+func TestInterleavedFindsMutants(t *testing.T) {
+	defer func() { invariant.Mutant = "" }()
+	for mutant, at := range map[string]string{
+		"publish before copy": "migrate: published",
+		"free before publish": "mutant: freed early",
+	} {
+		invariant.Mutant = mutant
+		if err := interleave(t, "compact", at, "die"); err == nil || !strings.Contains(err.Error(), "after a kill: lost") {
+			t.Errorf("%s: %v", mutant, err)
+		}
+	}
+}
