@@ -1,7 +1,7 @@
 # The targets that people and CI call. Those that swap for real need root.
 GO ?= go
 
-.PHONY: build test race invariants model vet ci fmt
+.PHONY: build test race invariants procs crashes model vet ci fmt
 
 build: ## the one binary
 	$(GO) build -o zswapd ./cmd/zswapd
@@ -12,8 +12,16 @@ test: ## everything, real swap included when root
 race: ## under the race detector; the arena is then Go memory
 	$(GO) test -race ./...
 
-invariants: ## with the costly checks compiled in
+invariants: ## with the costly checks compiled in, and hooks at which tests stop and kill
 	$(GO) test -tags invariants ./zsmalloc ./zpool
+
+procs: ## both, as they run on 1, 2 and 8 CPUs
+	$(GO) test -cpu 1,2,8 ./zsmalloc ./zpool
+	$(GO) test -tags invariants -cpu 1,2,8 ./zsmalloc ./zpool
+
+crashes: ## some thousand killed processes: at random moments, and at each step
+	$(GO) test ./zpool -run '^TestCrash$$' -crashes 2000
+	$(GO) test -tags invariants ./zpool -run '^TestCrashAtEachStep$$' -step-crashes 20
 
 model: ## the pin's protocol, searched exhaustively; needs spin
 	zsmalloc/model/check

@@ -254,12 +254,13 @@ func TestConcurrentUseAndCompaction(t *testing.T) {
 			time.Sleep(10 * time.Microsecond)
 		}
 	})
+	moved := func() bool { _, n := p.Moved(); return n > 0 }
 	r := newRand(t)
 	for range 4 {
 		r := rand.New(rand.NewPCG(r.Uint64(), 2))
 		users.Go(func() {
 			var mine []object
-			for range 10_000 {
+			for n := 0; n < 10_000 || !moved(); n++ { // on one CPU compaction may come late
 				if len(mine) < 200 || r.IntN(2) == 0 && len(mine) < 1000 {
 					o, err := put(p, r.Uint64(), 1+r.IntN(1500))
 					if err != nil {
@@ -291,9 +292,6 @@ func TestConcurrentUseAndCompaction(t *testing.T) {
 	users.Wait()
 	stop.Store(true)
 	background.Wait()
-	if _, moved := p.Moved(); moved == 0 {
-		t.Error("compaction moved nothing: the test did not test")
-	}
 }
 
 func TestNoAllocations(t *testing.T) {
