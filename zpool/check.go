@@ -13,12 +13,16 @@ import (
 // allocator are those of the slots, each of one slot; the counts agree; and the memory that the store takes is the
 // memory that is accounted for. Lost pages are no disagreement. No other call may be in progress.
 func (p *Pool) Check() error {
+	return p.check(&Worker{p: p, decoder: compressor.NewDecoders()})
+}
+
+// check is Check with a worker to read pages with.
+func (p *Pool) check(w *Worker) error {
 	p.zs.StopCompactor()
 	p.zs.StopReserve()
 	err := p.zs.Check()
 	var sum counters
 	var stored, objects int64
-	w := &Worker{p: p, decoder: compressor.NewDecoders()}
 	page, seen := make([]byte, PageSize), map[word]uint64{}
 	problem := func(format string, args ...any) { err = errors.Join(err, fmt.Errorf(format, args...)) }
 	p.slots.each(func(slot uint64, at *atomic.Uint64) bool {

@@ -15,10 +15,28 @@ func checksum(object []byte, slot uint64, id compressor.ID) uint32 {
 	return crc32.Update(0, castagnoli, object) ^ uint32(mix(slot<<20^uint64(len(object))<<4^uint64(id)))
 }
 
-// patternCheck is the checksum in the slot word of a same-filled page.
+// patternCheck is the checksum in the slot word of a same-filled page: a CRC-16 of the pattern, and the slot. Up to five
+// flipped bits of pattern and check are always found, and so is the word of another slot in the same 256 MiB.
 func patternCheck(slot uint64, pattern uint32) uint16 {
-	return uint16(mix(slot ^ uint64(pattern)<<32))
+	crc := uint16(0)
+	for shift := 24; shift >= 0; shift -= 8 {
+		crc = crc<<8 ^ crc16[uint8(crc>>8)^uint8(pattern>>shift)]
+	}
+	return crc ^ uint16(slot) ^ uint16(mix(slot>>16))
 }
+
+// crc16 is the table of CRC-16/DNP, by the byte that is shifted out.
+var crc16 = func() (table [256]uint16) {
+	const polynomial = 0x3d65
+	for i := range table {
+		crc := uint16(i) << 8
+		for range 8 {
+			crc = crc<<1 ^ crc>>15*polynomial
+		}
+		table[i] = crc
+	}
+	return table
+}()
 
 // mix spreads each bit of x over all bits of the result (the finalizer of splitmix64).
 func mix(x uint64) uint64 {

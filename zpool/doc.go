@@ -29,7 +29,9 @@
 // # Damage
 //
 // Every object carries a checksum of its bytes, its slot and its kind; slot words of same-filled pages carry one in
-// their spare bits. A page that does not check is ErrCorrupt, never wrong bytes.
+// their spare bits. A page that does not check is ErrCorrupt, never wrong bytes. Open reports what it finds, and
+// damage costs the pages that it hits and no others. Slot words that were wiped out are the exception: they read as
+// empty slots, and only Recovered.Unclaimed tells.
 //
 // # Concurrency
 //

@@ -17,6 +17,10 @@ type Recovered struct {
 	// Lost are slots whose word, handle or object is damaged. Loading one gives ErrCorrupt until it is stored to or
 	// invalidated. Damage inside an object shows when it is loaded.
 	Lost uint64
+	// Unclaimed are objects that no slot named; they are gone now. A thread that was killed at work leaves one at most, and
+	// so does a lost slot. More of them tell what nothing else does: slot words were wiped out, and those slots now read as
+	// if no page had ever been stored there.
+	Unclaimed uint64
 }
 
 // Open opens the store in f, which must not be in use by anybody: the process that was is dead, or gave it up. It finds
@@ -27,6 +31,8 @@ func Open(f *os.File, o Options) (*Pool, Recovered, error) {
 	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("zpool: open: %w", errors.Join(err, f.Close()))
 	}
+	used := a.Budget().Used()
+	a.Budget().SetLimit(used + min(o.MaxBytes, math.MaxInt64-used))
 	p, r, err := openIn(a, o)
 	if err != nil {
 		return nil, r, fmt.Errorf("zpool: open: %w", errors.Join(err, a.Close()))
@@ -65,6 +71,7 @@ func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
 	if err != nil {
 		return nil, found.Recovered, err
 	}
+	found.Unclaimed = uint64(zs.Unclaimed())
 	p.inherit(found)
 	a.Budget().SetLimit(o.MaxBytes)
 	step("recover: done")
@@ -98,6 +105,7 @@ type found struct {
 // memory to recover with, that is an error, and the store is as good as before.
 func adoptSlots(table *slots, zs *zsmalloc.Recovery) (f *found, err error) {
 	f = new(found)
+	owners := map[zsmalloc.Handle]uint64{} // of objects that a slot had claimed before its owner came
 	table.each(func(slot uint64, at *atomic.Uint64) bool {
 		w := word(at.Load() &^ lockBit)
 		if w == 0 {
@@ -105,12 +113,16 @@ func adoptSlots(table *slots, zs *zsmalloc.Recovery) (f *found, err error) {
 			return true
 		}
 		whole, e := adoptSlot(slot, w, zs)
-		if e != nil {
+		if errors.Is(e, zsmalloc.ErrAdopted) {
+			if whole = owns(slot, w, zs); whole {
+				owners[w.handle()] = slot
+			}
+		} else if e != nil {
 			err = fmt.Errorf("slot %d: %w", slot, e)
 			return false
 		}
 		if !whole {
-			w = word(kindLost) << kindShift
+			w = lostWord
 			f.Lost++
 		}
 		at.Store(uint64(w))
@@ -119,6 +131,9 @@ func adoptSlots(table *slots, zs *zsmalloc.Recovery) (f *found, err error) {
 		f.Pages++
 		return true
 	})
+	if err == nil && len(owners) > 0 {
+		f.evict(table, owners)
+	}
 	return f, err
 }
 
@@ -126,11 +141,8 @@ func adoptSlots(table *slots, zs *zsmalloc.Recovery) (f *found, err error) {
 func adoptSlot(slot uint64, w word, zs *zsmalloc.Recovery) (whole bool, err error) {
 	switch w.kind() {
 	case kindSameFilled:
-		return w.check() == patternCheck(slot, w.pattern()), nil
+		return w == sameFilledWord(slot, w.pattern()), nil
 	case kindObject:
-		if w.length() == 0 {
-			return false, nil
-		}
 		err := zs.Adopt(w.handle(), w.length())
 		if errors.Is(err, zsmalloc.ErrBadHandle) {
 			return false, nil
@@ -138,6 +150,25 @@ func adoptSlot(slot uint64, w word, zs *zsmalloc.Recovery) (whole bool, err erro
 		return err == nil, err
 	}
 	return false, nil
+}
+
+// owns reports whether the object that a slot's word names is the slot's: what the checksum says when two slots name one.
+func owns(slot uint64, w word, zs *zsmalloc.Recovery) bool {
+	object, tag, err := zs.Object(w.handle(), w.length())
+	return err == nil && checksum(object, slot, w.codec()) == tag
+}
+
+// evict makes those slots lost that had claimed another slot's object.
+func (f *found) evict(table *slots, owners map[zsmalloc.Handle]uint64) {
+	table.each(func(slot uint64, at *atomic.Uint64) bool {
+		w := word(at.Load())
+		if owner, ok := owners[w.handle()]; ok && w.kind() == kindObject && owner != slot {
+			at.Store(uint64(lostWord))
+			f.count(w, lostWord)
+			f.Lost++
+		}
+		return true
+	})
 }
 
 // inherit takes over the counts of pages that were there before the pool's own workers.

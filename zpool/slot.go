@@ -14,7 +14,7 @@ import (
 //	lock:1 | kind:3 | codec:4 | age:8 | length:13 | 0:3  | handle:32     an object
 //	lock:1 | kind:3 |   0:4   | age:8 | check:16         | pattern:32    a same-filled page
 //
-// The age is reserved for a generation clock.
+// The age is reserved for a generation clock, and 0.
 type word uint64
 
 type kind uint8
@@ -47,12 +47,13 @@ func sameFilledWord(slot uint64, pattern uint32) word {
 	return word(kindSameFilled)<<kindShift | word(patternCheck(slot, pattern))<<lengthShift | word(pattern)<<valueShift
 }
 
+const lostWord = word(kindLost) << kindShift
+
 func (w word) kind() kind              { return kind(w >> kindShift & 7) }
 func (w word) codec() compressor.ID    { return compressor.ID(w >> codecShift & 15) }
 func (w word) length() int             { return int(w >> lengthShift & lengthMask) }
 func (w word) handle() zsmalloc.Handle { return zsmalloc.Handle(w >> valueShift) }
 func (w word) pattern() uint32         { return uint32(w >> valueShift) }
-func (w word) check() uint16           { return uint16(w >> lengthShift) }
 
 // incompressible and sameFilled are 1 for a page of that sort, else 0.
 func (w word) incompressible() int64 {

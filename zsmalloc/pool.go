@@ -19,6 +19,8 @@ var (
 	// ErrBadHandle is returned when a handle names no live object: it was freed, or its word or its object's
 	// header is damaged.
 	ErrBadHandle = errors.New("handle names no object")
+	// ErrAdopted is returned by Recovery.Adopt for a handle that was adopted before.
+	ErrAdopted = errors.New("handle was adopted before")
 )
 
 // Options say how a pool is laid out; they must be the same each time the pool is opened.

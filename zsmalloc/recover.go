@@ -18,6 +18,7 @@ type Recovery struct {
 	adopted []uint64     // bitmap of handles
 	top     Handle       // the largest adopted
 	zspages []zspageName // those that hold adopted objects
+	left    int          // objects that nobody adopted, once Finish was called
 }
 
 type extent struct{ off, end int64 }
@@ -56,28 +57,17 @@ func (r *Recovery) resident(off, n int64) bool {
 	return i < len(r.extents) && r.extents[i].off <= off && off+n <= r.extents[i].end
 }
 
-// Adopt claims a handle whose object holds at least size bytes, and clears a pin that its last owner died with.
-// A handle that is damaged, or was adopted before, is ErrBadHandle; any other error means that there is no memory to
-// recover with, says nothing about the object, and leaves nothing to do but Abort.
+// Adopt claims a handle whose object was made for size bytes, and clears a pin that its last owner died with.
+// A handle that is damaged is ErrBadHandle, one that was adopted before ErrAdopted; any other error means that there is no
+// memory to recover with, says nothing about the object, and leaves nothing to do but Abort.
 func (r *Recovery) Adopt(h Handle, size int) error {
 	p := r.p
-	if h == 0 || uint32(h) > p.handles.max || !r.resident(p.handles.base+int64(h)*8, 8) || r.isAdopted(h) {
+	c, l, ok := r.find(h)
+	if !ok || !p.madeFor(c, size) {
 		return ErrBadHandle
 	}
-	word := p.handles.word(h).Load()
-	l := locationOf(word)
-	if word&liveBit == 0 || int(l.class()) >= len(p.classes) {
-		return ErrBadHandle
-	}
-	c := p.classes[l.class()]
-	ok := l.run() != 0 && l.run() < p.lanes[c.lane].runs && l.index() < c.objsPerZspage && size <= c.room() &&
-		r.resident(p.object(c, l.run(), l.index())/frameSize*frameSize, frameSize) &&
-		(!c.huge || r.resident(p.hugeHeaders+int64(l.run())*headerSize, headerSize))
-	if !ok {
-		return ErrBadHandle
-	}
-	if p.header(c, l.run(), l.index()).handle != h {
-		return ErrBadHandle
+	if r.isAdopted(h) {
+		return ErrAdopted
 	}
 	if err := r.adoptZspage(c, l); err != nil {
 		return err
@@ -90,6 +80,48 @@ func (r *Recovery) Adopt(h Handle, size int) error {
 	r.adopted[h/64] |= 1 << (h % 64)
 	r.top = max(r.top, h)
 	return nil
+}
+
+// Object returns the bytes and the tag of a handle's object that was made for size bytes, adopted or not. It is
+// ErrBadHandle if there is none, or not all of it. The bytes are only to be read, and only until Finish.
+func (r *Recovery) Object(h Handle, size int) (object []byte, tag uint32, err error) {
+	p := r.p
+	c, l, ok := r.find(h)
+	if !ok || !p.madeFor(c, size) {
+		return nil, 0, ErrBadHandle
+	}
+	first := p.object(c, l.run(), l.index()) / frameSize * frameSize
+	end := p.object(c, l.run(), l.index()) + int64(c.size)
+	if !r.resident(first, end-first) {
+		return nil, 0, ErrBadHandle
+	}
+	return p.payload(c, l.run(), l.index())[:size:size], p.header(c, l.run(), l.index()).tag, nil
+}
+
+// find returns the place of a handle's object, if the handle's word is one and the object there says that it is the
+// handle's. Spare bits of the word do not count.
+func (r *Recovery) find(h Handle) (c *class, l location, ok bool) {
+	p := r.p
+	if h == 0 || uint32(h) > p.handles.max || !r.resident(p.handles.base+int64(h)*8, 8) {
+		return nil, 0, false
+	}
+	word := p.handles.word(h).Load()
+	l = locationOf(word)
+	if word&liveBit == 0 || int(l.class()) >= len(p.classes) {
+		return nil, 0, false
+	}
+	c = p.classes[l.class()]
+	l = makeLocation(c.index, l.run(), l.index())
+	ok = l.run() != 0 && l.run() < p.lanes[c.lane].runs && l.index() < c.objsPerZspage &&
+		r.resident(p.object(c, l.run(), l.index())/frameSize*frameSize, frameSize) &&
+		(!c.huge || r.resident(p.hugeHeaders+int64(l.run())*headerSize, headerSize))
+	return c, l, ok && p.header(c, l.run(), l.index()).handle == h
+}
+
+// madeFor reports whether objects of size bytes are made in class c: what a damaged handle word says must agree with that,
+// or it would claim a whole zspage for the wrong class.
+func (p *Pool) madeFor(c *class, size int) bool {
+	return size >= 1 && size <= MaxSize && p.classes[p.slots[sizeSlot(size)]] == c
 }
 
 func (r *Recovery) isAdopted(h Handle) bool {
@@ -136,9 +168,29 @@ func (r *Recovery) commitTables(l uint8, run uint32) error {
 // Abort ends a recovery that cannot go on. What is in the arena can be opened again.
 func (r *Recovery) Abort() error { return r.p.private.Close() }
 
+// Unclaimed returns, after Finish, how many objects nobody had adopted. One for each thread that was killed at work is
+// what to expect; more says that whoever knew their handles has forgotten them.
+func (r *Recovery) Unclaimed() int { return r.left }
+
+// countUnclaimed looks at all handle words.
+func (r *Recovery) countUnclaimed() {
+	t := &r.p.handles
+	tableEnd := t.base + (int64(t.max)+1)*8
+	for _, e := range r.extents {
+		for off := max(e.off, t.base+8); off < min(e.end, tableEnd); off += 8 {
+			if h := Handle((off - t.base) / 8); t.word(h).Load()&liveBit != 0 && !r.isAdopted(h) {
+				if _, _, ok := r.find(h); ok {
+					r.left++
+				}
+			}
+		}
+	}
+}
+
 // Finish rebuilds everything else, releases all memory that no adopted object needs, and returns the pool.
 func (r *Recovery) Finish() (*Pool, error) {
 	p := r.p
+	r.countUnclaimed()
 	slices.SortFunc(r.zspages, func(a, b zspageName) int {
 		if a.lane != b.lane {
 			return int(a.lane) - int(b.lane)
@@ -226,11 +278,14 @@ func (r *Recovery) rebuildHandles() error {
 	t := &r.p.handles
 	tableEnd := t.base + (int64(t.max)+1)*8
 	end := (t.base + (int64(r.top)+1)*8 + frameSize - 1) / frameSize * frameSize
-	if tail := r.p.hugeHeaders - end; tail > 0 && end < tableEnd {
+	if tail := r.p.hugeHeaders - end; tail > 0 {
 		if err := r.p.a.Discard(end, tail); err != nil {
 			return err
 		}
 		step("recover: handle table cut")
+	}
+	for off := t.base + (int64(r.top)+1)*8; off < min(end, tableEnd); off += 8 {
+		t.a.Word(off).Store(0) // as in a new table: what is left there is no object any more
 	}
 	t.fresh.Store(uint32(r.top) + 1)
 	for h := r.top; h > 0; h-- {

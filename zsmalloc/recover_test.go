@@ -62,7 +62,7 @@ func recoverPool(t *testing.T, r *rand.Rand, dead *Pool, o Options, all []object
 	noErr(t, err)
 	for _, o := range live {
 		noErr(t, rec.Adopt(o.h, o.size))
-		if err := rec.Adopt(o.h, o.size); !errors.Is(err, ErrBadHandle) {
+		if err := rec.Adopt(o.h, o.size); !errors.Is(err, ErrAdopted) {
 			t.Fatalf("adopted twice: %v", err)
 		}
 	}
@@ -79,6 +79,74 @@ func recoverPool(t *testing.T, r *rand.Rand, dead *Pool, o Options, all []object
 		t.Errorf("%d bytes before, %d after", used, now)
 	}
 	return p, live
+}
+
+// Spare bits of a handle word say nothing, so damage there costs nothing.
+func TestRecoveryForgivesSpareBits(t *testing.T) {
+	o := small(Options{})
+	a := newArena(t, o, 4<<20)
+	defer a.Close()
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	var all []object
+	for bit := 52; bit < 63; bit++ {
+		o := mustPut(t, p, uint64(bit), 500)
+		p.handles.word(o.h).Or(1 << bit)
+		all = append(all, o)
+	}
+	noErr(t, p.private.Close())
+	rec, err := Open(a, 0, o)
+	noErr(t, err)
+	for _, o := range all {
+		noErr(t, rec.Adopt(o.h, o.size))
+	}
+	p, err = rec.Finish()
+	noErr(t, err)
+	noErr(t, p.Check())
+	for _, o := range all {
+		noErr(t, o.verify(p))
+	}
+	noErr(t, p.Close())
+}
+
+// The first object of a zspage begins where it would in any class. A handle that is wrong about the class is damaged, and
+// must not claim the zspage: the others in it are in order.
+func TestRecoveryRefusesAnotherClass(t *testing.T) {
+	o := small(Options{})
+	a := newArena(t, o, 4<<20)
+	defer a.Close()
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	var all []object
+	for i := range 8 {
+		all = append(all, mustPut(t, p, uint64(i), 500))
+	}
+	l := locationOf(p.handles.word(all[0].h).Load())
+	for _, c := range p.classes {
+		if was := p.classes[l.class()]; c.lane == was.lane && c.size > was.size {
+			p.handles.word(all[0].h).Store(makeLocation(c.index, l.run(), l.index()).unpinned())
+			break
+		}
+	}
+	if l.index() != 0 || locationOf(p.handles.word(all[0].h).Load()) == l {
+		t.Fatal("the test does not test")
+	}
+	noErr(t, p.private.Close())
+	rec, err := Open(a, 0, o)
+	noErr(t, err)
+	if err := rec.Adopt(all[0].h, 500); !errors.Is(err, ErrBadHandle) {
+		t.Errorf("another class: %v", err)
+	}
+	for _, o := range all[1:] {
+		noErr(t, rec.Adopt(o.h, o.size))
+	}
+	p, err = rec.Finish()
+	noErr(t, err)
+	noErr(t, p.Check())
+	for _, o := range all[1:] {
+		noErr(t, o.verify(p))
+	}
+	noErr(t, p.Close())
 }
 
 // Damaged words and headers are refused, and what is whole survives beside them.
