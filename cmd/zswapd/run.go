@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strconv"
 	"syscall"
 	"time"
@@ -24,9 +25,14 @@ import (
 // size is a flag like 256M or 1.5GiB, in powers of 1024.
 type size int64
 
+// maxSize is more than any machine has, and few enough bytes that two sizes can be added.
+const maxSize = 1 << 60
+
+var sizeText = regexp.MustCompile(`^[0-9.]+ ?[a-zA-Z]*$`)
+
 func (s *size) Set(text string) error {
 	n, err := units.RAMInBytes(text)
-	if err != nil || n <= 0 {
+	if err != nil || n <= 0 || n > maxSize || !sizeText.MatchString(text) {
 		return fmt.Errorf("%q is no size: want a number with a unit, such as 256M or 1.5G", text)
 	}
 	*s = size(n)

@@ -96,7 +96,7 @@ type mount struct {
 // version 2 mounts and version 1 mounts with the memory controller.
 func parseMount(line string) (m mount, ok bool) {
 	head, tail, ok := strings.Cut(line, " - ")
-	f, s := strings.Fields(head), strings.Fields(tail)
+	f, s := strings.Split(head, " "), strings.Split(strings.TrimSuffix(tail, "\n"), " ") // names may hold other white space
 	if !ok || len(f) < 6 || len(s) < 3 {
 		return m, false
 	}
@@ -135,7 +135,7 @@ func ownGroup(groups string, m mount, mounted string) string {
 			return ""
 		}
 		own := filepath.Join(mounted, below)
-		if filepath.Base(own) == selfName { // we moved down ourselves: see enable
+		if filepath.Base(below) == selfName { // we moved down ourselves: see enable
 			own = filepath.Dir(own)
 		}
 		return own
@@ -143,9 +143,9 @@ func ownGroup(groups string, m mount, mounted string) string {
 	return ""
 }
 
-// under returns the part of path below dir: both are absolute; "/.." parts mean "outside".
+// under returns the part of path below dir: both are absolute; ".." parts mean "outside".
 func under(dir, path string) (below string, ok bool) {
-	if strings.HasPrefix(path, "/..") {
+	if slices.Contains(strings.Split(path, "/"), "..") {
 		return "", false
 	}
 	dir = strings.TrimSuffix(dir, "/")

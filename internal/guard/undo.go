@@ -22,10 +22,14 @@ func (b Before) String() string {
 	return fmt.Sprintf(beforeFormat, b.IOFlusher, b.OOMScoreAdj, b.CoreFilter, b.LockCur, b.LockMax)
 }
 
-// ParseBefore reads what String wrote.
+// ParseBefore reads what String wrote, and nothing else.
 func ParseBefore(s string) (b Before, err error) {
-	if _, err = fmt.Sscanf(s, beforeFormat, &b.IOFlusher, &b.OOMScoreAdj, &b.CoreFilter, &b.LockCur, &b.LockMax); err != nil {
-		return b, fmt.Errorf("guard: %q: %w", s, err)
+	_, err = fmt.Sscanf(s, beforeFormat, &b.IOFlusher, &b.OOMScoreAdj, &b.CoreFilter, &b.LockCur, &b.LockMax)
+	if err == nil && b.String() != s {
+		err = fmt.Errorf("want %s", b)
+	}
+	if err != nil {
+		return Before{}, fmt.Errorf("guard: %q: %w", s, err)
 	}
 	return b, nil
 }

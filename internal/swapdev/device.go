@@ -106,7 +106,7 @@ func Find(device, tag string) (*Device, error) { return kernel.find(device, tag)
 func (h host) find(device, tag string) (*Device, error) {
 	number, ok := strings.CutPrefix(filepath.Base(device), "loop")
 	index, err := strconv.Atoi(number)
-	if !ok || err != nil || index < 0 {
+	if !ok || err != nil || index < 0 || number != strconv.Itoa(index) {
 		return nil, fmt.Errorf("swapdev: %q is no loop device", device)
 	}
 	if !h.bound(index) {

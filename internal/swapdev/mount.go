@@ -31,7 +31,7 @@ func (c *cleaner) unmount(context.Context) error {
 func ourMount(text, dir, tag string) (ours bool) {
 	for line := range strings.Lines(text) {
 		head, tail, ok := strings.Cut(line, " - ")
-		f, t := strings.Fields(head), strings.Fields(tail)
+		f, t := fields(head), fields(tail)
 		if !ok || len(f) < 6 || len(t) < 2 || unescape(f[4]) != dir {
 			continue
 		}

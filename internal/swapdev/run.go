@@ -64,7 +64,7 @@ func (h host) newRun(dir string) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{dir: dir, lock: lock, record: Record{
-		Version: RecordVersion, ID: id, Tag: "zswapd:" + id, Boot: read(h.boot), PID: os.Getpid(), Started: started(),
+		Version: RecordVersion, ID: id, Tag: tagOf(id), Boot: read(h.boot), PID: os.Getpid(), Started: started(),
 	}}
 	if err := r.change(func(*Record) {}); err != nil {
 		_ = r.Close()
@@ -111,6 +111,21 @@ func (r *Run) Close() error {
 	return removeRun(r.dir, r.record.ID, r.lock)
 }
 
+// parseRecord reads the record of a run. It refuses one of a version that we do not know, of another run, or with a tag that
+// is not the run's: Clean would act on it.
+func parseRecord(text []byte, id string) (r Record, err error) {
+	if err := json.Unmarshal(text, &r); err != nil {
+		return Record{}, err
+	}
+	if r.ID != id || r.Tag != tagOf(id) || r.Version < 1 || r.Version > RecordVersion {
+		return Record{}, fmt.Errorf("no record of version 1 to %d of run %s", RecordVersion, id)
+	}
+	return r, nil
+}
+
+// tagOf returns the tag of a run.
+func tagOf(id string) string { return "zswapd:" + id }
+
 // change writes the record anew: whole, under another name, then renamed.
 func (r *Run) change(edit func(*Record)) error {
 	r.mu.Lock()
@@ -136,13 +151,10 @@ func (r *Run) change(edit func(*Record)) error {
 // readRecord reads the record of a run. os.ErrNotExist: there is none.
 func readRecord(dir, id string) (r Record, err error) {
 	text, err := os.ReadFile(recordPath(dir, id))
-	if err == nil {
-		err = json.Unmarshal(text, &r)
+	if err != nil {
+		return r, err
 	}
-	if err == nil && (r.ID != id || r.Tag == "" || r.Version < 1 || r.Version > RecordVersion) {
-		err = fmt.Errorf("no record of version 1 to %d of run %s", RecordVersion, id)
-	}
-	return r, err
+	return parseRecord(text, id)
 }
 
 func recordPath(dir, id string) string { return filepath.Join(dir, id+".json") }

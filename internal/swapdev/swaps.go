@@ -33,7 +33,7 @@ func (h host) areas() (list []area, err error) {
 // parseArea reads "name type size used priority", sizes in KiB. White space and backslashes in the
 // name are written as \ooo, so a deleted file's name ends in "\040(deleted)".
 func parseArea(line string) (a area, ok bool) {
-	f := strings.Fields(line)
+	f := fields(line)
 	if len(f) < 5 {
 		return a, false
 	}
@@ -45,6 +45,12 @@ func parseArea(line string) (a area, ok bool) {
 	}
 	name := strings.TrimSuffix(unescape(f[0]), " (deleted)")
 	return area{name: name, kind: f[1], size: size << 10, used: used << 10, priority: priority}, true
+}
+
+// fields splits at the white space that the kernel writes between fields. Names may hold other white space, such as U+3000,
+// which it does not escape and strings.Fields takes for such.
+func fields(line string) []string {
+	return strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' })
 }
 
 // unescape turns \ooo (three octal digits) into the byte it stands for.

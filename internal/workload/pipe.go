@@ -21,11 +21,9 @@ type message struct {
 // Serve is the child's side: it reads a Config as JSON from in, runs it, and writes messages to out for Follow. The error
 // is that of Run; the child should exit with another status than 0 for it.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	var c Config
-	d := json.NewDecoder(in)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		return fmt.Errorf("workload: configuration: %w", err)
+	c, err := readConfig(in)
+	if err != nil {
+		return err
 	}
 	e := json.NewEncoder(out)
 	c.Progress = func(p Progress) { _ = e.Encode(message{Progress: &p}) } // without a reader the run still counts
@@ -36,6 +34,15 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		m.Error = err.Error()
 	}
 	return errors.Join(err, e.Encode(m))
+}
+
+func readConfig(in io.Reader) (c Config, err error) {
+	d := json.NewDecoder(in)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("workload: configuration: %w", err)
+	}
+	return c, nil
 }
 
 // Follow is the parent's side: it reads what Serve writes, and returns the result. The error is the Failure of the result,
