@@ -44,6 +44,19 @@ func newSample(t testing.TB, seed, n uint64) *sample {
 		noErr(t, w.Invalidate(slot, 1))
 		s.pages[slot] = nil
 	}
+	if seed%3 == 1 { // more handles than a frame of their table has
+		for slot := range uint64(2 * slotsPerFrame) {
+			slot += slot / slotsPerFrame * slotsPerFrame
+			s.pages[slot] = make([]byte, PageSize)
+			makePage(s.pages[slot], 2, slot)
+			noErr(t, w.Store(slot, s.pages[slot]))
+		}
+		for slot := range s.pages {
+			if s.pages[slot] != nil && r.IntN(10) > 0 {
+				invalidate(uint64(slot))
+			}
+		}
+	}
 	for range 3 {
 		for range n {
 			slot := []uint64{0, 2, 3}[r.IntN(3)]*slotsPerFrame + r.Uint64N(n/3)

@@ -149,6 +149,47 @@ func TestRecoveryRefusesAnotherClass(t *testing.T) {
 	noErr(t, p.Close())
 }
 
+// A word that leads out of its lane, or a handle that leads out of the table, is refused even if what lies there agrees.
+func TestRecoveryStaysInItsTables(t *testing.T) {
+	o := small(Options{})
+	a := newArena(t, o, 4<<20)
+	defer a.Close()
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	one, other, long, huge := mustPut(t, p, 1, 500), mustPut(t, p, 2, 500), mustPut(t, p, 3, 3000), mustPut(t, p, 4, MaxSize)
+	place := func(o object) (*class, location) {
+		l := locationOf(p.handles.word(o.h).Load())
+		return p.classes[l.class()], l
+	}
+	c, l := place(one)
+	c2, l2 := place(long)
+	run := uint32((p.object(c2, l2.run(), 0) - p.lanes[c.lane].base) / frameSize) // the frame of long, as if it were of one's lane
+	p.handles.word(one.h).Store(makeLocation(l.class(), run, 0).unpinned())
+	p.header(c2, l2.run(), 0).handle = one.h
+
+	_, l3 := place(huge)
+	out := Handle((p.hugeHeaders + int64(l3.run())*headerSize - p.handles.base) / 8) // its header, as if it were a handle's word
+	_, l4 := place(other)
+	p.handles.word(out).Store(l4.unpinned())
+	p.header(c, l4.run(), l4.index()).handle = out
+	if c.lane == c2.lane || run < p.lanes[c.lane].runs || uint32(out) <= p.handles.max {
+		t.Fatal("the test does not test")
+	}
+	noErr(t, p.private.Close())
+
+	rec, err := Open(a, 0, o)
+	noErr(t, err)
+	for h, size := range map[Handle]int{one.h: 500, out: 500, long.h: 3000, huge.h: MaxSize} {
+		if err := rec.Adopt(h, size); !errors.Is(err, ErrBadHandle) {
+			t.Errorf("handle %d: %v", h, err)
+		}
+	}
+	p, err = rec.Finish()
+	noErr(t, err)
+	noErr(t, p.Check())
+	noErr(t, p.Close())
+}
+
 // Damaged words and headers are refused, and what is whole survives beside them.
 func TestRecoveryRefusesDamage(t *testing.T) {
 	o := small(Options{})
