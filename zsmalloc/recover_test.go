@@ -190,6 +190,78 @@ func TestRecoveryStaysInItsTables(t *testing.T) {
 	noErr(t, p.Close())
 }
 
+// Where a frame was punched out, recovery does not look: a touch would fault in memory that nobody counts.
+func TestRecoveryTouchesNoHoles(t *testing.T) {
+	o := small(Options{})
+	a := newArena(t, o, 4<<20)
+	defer a.Close()
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	huge, first, second := mustPut(t, p, 1, MaxSize), mustPut(t, p, 2, 3000), mustPut(t, p, 3, 3000)
+	l := locationOf(p.handles.word(second.h).Load())
+	c := p.classes[l.class()]
+	at := p.object(c, l.run(), l.index())
+	if at/frameSize == (at+int64(c.size)-1)/frameSize {
+		t.Fatal("the test does not test: the second object is in one frame")
+	}
+	noErr(t, a.Release(p.hugeHeaders, frameSize))
+	noErr(t, a.Release(at/frameSize*frameSize+frameSize, frameSize))
+	noErr(t, p.private.Close())
+
+	rec, err := Open(a, 0, o)
+	noErr(t, err)
+	if err := rec.Adopt(huge.h, MaxSize); !errors.Is(err, ErrBadHandle) {
+		t.Errorf("without a header: %v", err)
+	}
+	noErr(t, rec.Adopt(first.h, 3000))
+	noErr(t, rec.Adopt(second.h, 3000)) // as far as can be told without reading it
+	if object, _, err := rec.Object(first.h, 3000); err != nil || len(object) != 3000 {
+		t.Errorf("a whole object: %d bytes, %v", len(object), err)
+	}
+	if _, _, err := rec.Object(second.h, 3000); !errors.Is(err, ErrBadHandle) {
+		t.Errorf("half an object: %v", err)
+	}
+	there := int64(0)
+	noErr(t, a.Resident(0, a.Size(), func(_, n int64) { there += n }))
+	private, err := rec.p.PrivateBytes()
+	noErr(t, err)
+	if used := a.Budget().Used(); used != there+private {
+		t.Errorf("%d bytes resident, %d accounted for", there+private, used)
+	}
+	p, err = rec.Finish()
+	noErr(t, err)
+	noErr(t, first.verify(p))
+	noErr(t, p.Check())
+	noErr(t, p.Close())
+}
+
+// What nobody adopted is counted once, and is gone.
+func TestRecoveryCountsWhatIsUnclaimed(t *testing.T) {
+	o := small(Options{})
+	a := newArena(t, o, 4<<20)
+	defer a.Close()
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	var all []object
+	for i := range 600 { // handles in two frames of the table
+		all = append(all, mustPut(t, p, uint64(i), 500))
+	}
+	noErr(t, p.Free(all[599].h))
+	for round, want := range []int{598, 0} {
+		noErr(t, p.private.Close())
+		rec, err := Open(a, 0, o)
+		noErr(t, err)
+		noErr(t, rec.Adopt(all[0].h, 500))
+		p, err = rec.Finish()
+		noErr(t, err)
+		if rec.Unclaimed() != want {
+			t.Errorf("opened %d times: %d unclaimed objects, want %d", round+1, rec.Unclaimed(), want)
+		}
+		noErr(t, p.Check())
+	}
+	noErr(t, p.Close())
+}
+
 // Damaged words and headers are refused, and what is whole survives beside them.
 func TestRecoveryRefusesDamage(t *testing.T) {
 	o := small(Options{})
