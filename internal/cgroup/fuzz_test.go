@@ -7,6 +7,8 @@ func FuzzMount(f *testing.F) {
 	f.Add(v2Mount, "0::/system.slice/x.service\n")
 	f.Add("35 31 0:32 /a\\040b /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "4:cpu,memory:/a b/c\n")
 	f.Add(v2Mount, "0::/../../other/zswapd-self\n")
+	f.Add("33 26 0:28 / - cgroup2 cgroup2 rw\n", "0::/\n")
+	f.Add("35 31 0:32 / /m rw - cgroup\n", "4:memory:/\n")
 	f.Fuzz(func(t *testing.T, line, groups string) {
 		m, ok := parseMount(line)
 		if !ok {

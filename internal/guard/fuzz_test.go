@@ -14,11 +14,15 @@ func FuzzBefore(f *testing.F) {
 	})
 }
 
-// FuzzUnlocked: a mapping that follows counts as it does alone, whatever comes before it.
+// FuzzUnlocked: a mapping that follows counts as it does alone, and once, whatever comes before it.
 func FuzzUnlocked(f *testing.F) {
 	f.Add("Anonymous:             8 kB\nVmFlags: rd wr mr mw me ac sd\n")
+	f.Add("Anonymous: 4 kB")
 	f.Add("Anonymous: 18014398509481983 kB\nVmFlags: lo\nAnonymous:")
 	f.Fuzz(func(t *testing.T, text string) {
+		if once, twice := parseUnlocked(text+"\nVmFlags: rd\n"), parseUnlocked(text+"\nVmFlags: rd\nVmFlags: rd\n"); once != twice {
+			t.Errorf("%q: %d bytes, and %d", text, once, twice)
+		}
 		before := parseUnlocked(text)
 		for flags, want := range map[string]uint64{"rd wr": 8 << 10, "rd lo": 0} {
 			if got := parseUnlocked(text+"\nAnonymous:  8 kB\nVmFlags: "+flags+"\n") - before; got != want {

@@ -13,6 +13,8 @@ func FuzzRecord(f *testing.F) {
 	const id = "0123456789abcdef"
 	f.Add([]byte(`{"version":1,"id":"0123456789abcdef","tag":"zswapd:0123456789abcdef","boot":"b","pid":7,"loop":"/dev/loop3"}`))
 	f.Add([]byte(`{"version":1,"id":"0123456789abcdef","tag":"another"}`))
+	f.Add([]byte(`{"version":1,"id":"fedcba9876543210","tag":"zswapd:0123456789abcdef"}`))
+	f.Add([]byte(`{"version":2,"id":"0123456789abcdef","tag":"zswapd:0123456789abcdef"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := parseRecord(text, id)
 		if err != nil {
@@ -34,13 +36,20 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// FuzzArea: a line of /proc/swaps that is understood says the same when it is written as the kernel does.
+// FuzzArea: a line of /proc/swaps that is understood says the same when it is written as the kernel does; and any text is
+// a name that is understood.
 func FuzzArea(f *testing.F) {
 	for line := range strings.Lines(swapsText) {
 		f.Add(line)
 	}
+	f.Add("/a\u3000b")
+	f.Add(`/b\04 file 4 0 1`)
+	f.Add("/c file 4 0")
 	escape := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace
 	f.Fuzz(func(t *testing.T, line string) {
+		if a, ok := parseArea(escape(line+" (deleted)") + "\t\tfile\t\t8\t\t4\t\t-2\n"); !ok || a.name != line || a.kind != "file" || a.size != 8<<10 || a.priority != -2 {
+			t.Fatalf("a swap file %q: %+v, %t", line, a, ok)
+		}
 		a, ok := parseArea(line)
 		if !ok {
 			return

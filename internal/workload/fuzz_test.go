@@ -9,7 +9,9 @@ import (
 
 // FuzzConfig: a configuration that is read and valid is within the limits, and says the same when it is written again.
 func FuzzConfig(f *testing.F) {
-	for _, c := range []Config{Default(), RandomTouches(1), {}} {
+	many, long := Default(), Default()
+	many.Threads, long.Touches = maxThreads+1, maxTouches+1
+	for _, c := range []Config{Default(), RandomTouches(1), {}, many, long} {
 		text, err := json.Marshal(c)
 		must(f, err)
 		f.Add(text)
@@ -36,6 +38,7 @@ func FuzzConfig(f *testing.F) {
 func FuzzFollow(f *testing.F) {
 	f.Add([]byte(`{"progress":{"phase":"fill"}}{"result":{"pages":7}}`))
 	f.Add([]byte(`{"result":{"first":{"page":3,"phase":"verify"}},"error":"no"}`))
+	f.Add([]byte(`{"result":{"pages":7,"first_failure":{"page":3}}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		res, err := Follow(bytes.NewReader(text), func(Progress) {})
 		if err == nil && (res.First != nil || !bytes.Contains(bytes.ToLower(text), []byte("result"))) {
