@@ -171,7 +171,7 @@ func (k *checker) tables() {
 		}
 		return int64(fresh) * size
 	}
-	resident("handles", p.a, p.handles.base, p.hugeHeaders, int64(p.handles.fresh.Load())*8)
+	resident("handles", p.a, p.handles.base, p.hugeHeaders, int64(max(p.handles.fresh.Load(), p.handles.ahead.Load()))*8)
 	resident("huge headers", p.a, p.hugeHeaders, p.lanes[0].base, used(p.lanes[0].fresh.Load(), headerSize))
 	for l := range p.lanes {
 		end := p.private.Size()

@@ -295,6 +295,9 @@ func (p *Pool) takeObjectLocked(c *class) (run uint32, i int, err error) {
 		}
 	}
 	run, z, err := p.takeRun(c.lane, c.framesPer)
+	if err == ErrReserve { // not the path on which to make an error of it
+		return 0, 0, err
+	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}

@@ -1,21 +1,18 @@
 package zsmalloc
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/bell"
 )
 
-// ErrReserve is what Malloc's ErrNoSpace wraps when the reserve is empty: a moment later there may be more.
-var ErrReserve = errors.New("the reserve is empty")
+// ErrReserve is an ErrNoSpace: the reserve is empty. A moment later there may be more.
+var ErrReserve = fmt.Errorf("%w: the reserve is empty", ErrNoSpace)
 
 // ReserveOptions say how much memory is kept ready for Malloc, which then asks the system for none.
 type ReserveOptions struct {
@@ -37,13 +34,11 @@ type reserve struct {
 	frames  int64
 	thread  func()
 	on      atomic.Bool
-	limited atomic.Bool // the last refill ended at the budget's limit, and no run was given back since
-	asleep  atomic.Bool
+	limited atomic.Bool   // the last refill ended at the budget's limit, and no run was given back since
 	made    atomic.Uint64 // counts what was made ready
 	stuck   atomic.Bool   // somebody waited in vain, and nothing was made ready since
 	stop    atomic.Bool
-	event   int
-	one     []byte // an eventfd's 1
+	bell    *bell.Bell
 	done    chan struct{}
 }
 
@@ -51,12 +46,11 @@ type reserve struct {
 // twice, nor concurrently with Malloc.
 func (p *Pool) StartReserve(o ReserveOptions) error {
 	r := &p.reserve
-	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	event, err := bell.New()
 	if err != nil {
-		return fmt.Errorf("zsmalloc: %w", os.NewSyscallError("eventfd", err))
+		return fmt.Errorf("zsmalloc: reserve: %w", err)
 	}
-	*r = reserve{p: p, frames: o.Frames, thread: o.Thread, event: event, done: make(chan struct{})}
-	r.one = binary.NativeEndian.AppendUint64(nil, 1)
+	*r = reserve{p: p, frames: o.Frames, thread: o.Thread, bell: event, done: make(chan struct{})}
 	r.limited.Store(errors.Is(r.fill(), arena.ErrLimit))
 	r.on.Store(true)
 	p.handles.reserved.Store(true)
@@ -74,18 +68,11 @@ func (p *Pool) StopReserve() {
 	r.on.Store(false)
 	p.handles.reserved.Store(false)
 	r.stop.Store(true)
-	r.asleep.Store(true)
-	r.wake()
+	r.bell.Expect()
+	r.bell.Ring()
 	<-r.done
 	r.frames = 0
-	_ = unix.Close(r.event)
-}
-
-// wake makes the thread fill the reserve. It may be called with locks held.
-func (r *reserve) wake() {
-	if r.asleep.Load() && r.asleep.CompareAndSwap(true, false) {
-		_, _ = unix.Write(r.event, r.one) // it cannot fail: the counter is never full
-	}
+	_ = r.bell.Close() // nobody else has it
 }
 
 func (r *reserve) run() {
@@ -94,13 +81,12 @@ func (r *reserve) run() {
 	if r.thread != nil {
 		r.thread()
 	}
-	count := make([]byte, 8)
 	for !r.stop.Load() {
-		r.asleep.Store(true)
-		if r.lacks() && !r.limited.Load() {
-			r.asleep.Store(false)
-		} else if _, err := unix.Read(r.event, count); err != nil {
-			continue // a signal
+		r.bell.Expect()
+		if r.stop.Load() || r.lacks() && !r.limited.Load() {
+			r.bell.Forget()
+		} else {
+			r.bell.Wait()
 		}
 		if r.stop.Load() {
 			return
@@ -120,7 +106,7 @@ func (r *reserve) run() {
 // look wakes the thread if lane l has few runs left.
 func (r *reserve) look(l uint8) {
 	if r.low(l) || r.p.handles.fresh.Load()+handlesAhead/2 > r.p.handles.ahead.Load() {
-		r.wake()
+		r.bell.Ring()
 	}
 }
 
@@ -134,9 +120,8 @@ const (
 // await waits a little and reports whether something has changed: there are more runs, or there will be none. The caller holds no lock.
 func (r *reserve) await() bool {
 	before := r.made.Load()
-	turn := unix.NsecToTimespec(int64(awaitTurn))
 	for waited := time.Duration(0); waited < awaitMax && !r.stuck.Load(); waited += awaitTurn {
-		_ = unix.Nanosleep(&turn, nil)
+		time.Sleep(awaitTurn)
 		if r.made.Load() != before || r.limited.Load() {
 			return true
 		}

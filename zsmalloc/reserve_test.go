@@ -96,8 +96,8 @@ func TestReserveIsKept(t *testing.T) {
 		noErr(t, p.Free(mustPut(t, p, uint64(i), 2000).h))
 	}
 	p.reserve.stop.Store(true) // nobody fills it again, and it is kept
-	p.reserve.asleep.Store(true)
-	p.reserve.wake()
+	p.reserve.bell.Expect()
+	p.reserve.bell.Ring()
 	<-p.reserve.done
 	var before [lanes]int64
 	for l := range p.lanes {
