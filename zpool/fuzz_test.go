@@ -18,7 +18,7 @@ import (
 // punch the frame out. What must hold is what TestDamage asks, and no less.
 func FuzzOpen(f *testing.F) {
 	s := newSample(f, 0, 45)
-	f.Add([]byte{}, []byte{})
+	s.addSeeds(f)
 	f.Fuzz(func(t *testing.T, super, patches []byte) {
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 		b := slices.Clone(s.bytes[0][:superblockSize])
@@ -50,6 +50,40 @@ func FuzzOpen(f *testing.F) {
 			t.Fatalf("%v\n%s", err, hex.Dump(patches))
 		}
 	})
+}
+
+// addSeeds damages each thing once, and shows what may be written where.
+func (s *sample) addSeeds(f *testing.F) {
+	patch := func(off int64, b []byte) (list []byte) {
+		list = binary.LittleEndian.AppendUint16(list, uint16(slices.Index(s.frames, frameAt(off))-1))
+		list = binary.LittleEndian.AppendUint16(list, uint16(off%arena.FrameSize))
+		return append(append(list, byte(len(b))), b...)
+	}
+	f.Add([]byte{}, []byte{})
+	for i, g := range []superblock{{s.super.slots * 2, s.super.maxFrames, 16}, {100, s.super.maxFrames, 16}, {s.super.slots, 100, 4}} {
+		b := make([]byte, superblockSize)
+		g.encode(b)
+		f.Add(b[:44-i%2*4], []byte{})
+	}
+	var last []span
+	for _, parts := range s.parts {
+		if len(parts) == 1 {
+			continue
+		}
+		if last == nil {
+			for _, part := range parts {
+				for i := range min(part.n, 8) {
+					f.Add([]byte{}, patch(part.off+i, []byte{s.read(span{part.off + i, 1})[0] ^ 0x40}))
+				}
+				f.Add([]byte{}, patch(part.off, nil))
+			}
+		} else {
+			f.Add([]byte{}, patch(last[0].off, s.read(parts[0])))
+			f.Add([]byte{}, append(patch(last[1].off, s.read(parts[1])), patch(parts[1].off, s.read(last[1]))...))
+			return
+		}
+		last = parts
+	}
 }
 
 // patch writes patches into the image. A slot whose new word is that of a same-filled page, check included, has that page:
