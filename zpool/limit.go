@@ -34,3 +34,12 @@ func (p *Pool) refused(err error) error {
 	p.zs.Urge()
 	return ErrFull
 }
+
+// commitSlot makes the word of a slot usable. Frames that the allocator keeps ready are given up for it.
+func (p *Pool) commitSlot(slot uint64) error {
+	err := p.slots.commit(slot)
+	if errors.Is(err, arena.ErrLimit) && p.zs.Trim() > 0 {
+		err = p.slots.commit(slot)
+	}
+	return err
+}

@@ -171,6 +171,20 @@ func TestFullPool(t *testing.T) {
 	}
 }
 
+// Frames that were freed and kept ready are not lost to the slot table.
+func TestReadyFramesAreForTheSlotTable(t *testing.T) {
+	p := newTestPool(t, Options{MaxBytes: 1 << 20, AcceptThresholdPercent: 100})
+	w := p.NewWorker()
+	page := make([]byte, PageSize)
+	slot := uint64(0)
+	for makePage(page, 3, 1); w.Store(slot, page) == nil; slot++ {
+	}
+	noErr(t, w.Invalidate(0, 20))
+	if err := w.Store(slotsPerFrame, page); err != nil {
+		t.Errorf("refused with %d bytes in use of %d: %v", p.zs.InUse(), 1<<20, err)
+	}
+}
+
 // Damage anywhere in an object is found, and told apart from an empty slot.
 func TestDamageIsFound(t *testing.T) {
 	p := newTestPool(t, Options{})

@@ -78,7 +78,7 @@ func (w *Worker) observe(h *histogram.Histogram, begin time.Duration, n uint64) 
 }
 
 func (w *Worker) storePage(slot uint64, page []byte) error {
-	if err := w.p.slots.commit(slot); err != nil {
+	if err := w.p.commitSlot(slot); err != nil {
 		return w.reject(err)
 	}
 	if pattern, ok := sameFilled(page); ok {

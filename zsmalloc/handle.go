@@ -94,7 +94,7 @@ func (t *handles) word(h Handle) *atomic.Uint64 { return t.a.Word(t.base + int64
 // known reports whether h was ever handed out, so that its word is committed.
 func (t *handles) known(h Handle) bool { return h != 0 && uint32(h) < t.fresh.Load() }
 
-// alloc returns a handle whose word may hold anything.
+// alloc returns a handle whose word may hold anything, or ErrNoHandle, or ErrNoSpace, wrapped.
 func (t *handles) alloc() (Handle, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

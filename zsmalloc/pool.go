@@ -179,6 +179,9 @@ func (p *Pool) tryMalloc(size int, tag uint32, data []byte) (Handle, error) {
 		panic(fmt.Sprintf("zsmalloc: Malloc of %d bytes, want 1..%d", size, MaxSize))
 	}
 	h, err := p.handles.alloc()
+	if errors.Is(err, ErrNoSpace) && err != ErrReserve && p.Trim() > 0 {
+		h, err = p.handles.alloc()
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -186,7 +189,7 @@ func (p *Pool) tryMalloc(size int, tag uint32, data []byte) (Handle, error) {
 	c := p.classes[p.slots[sizeSlot(size)]]
 	c.mu.Lock()
 	run, i, err := p.takeObjectLocked(c)
-	if err != nil && !p.reserve.on.Load() && p.releaseReady(0) > 0 {
+	if err != nil && !p.reserve.on.Load() && p.Trim() > 0 {
 		run, i, err = p.takeObjectLocked(c)
 	}
 	if err == nil {

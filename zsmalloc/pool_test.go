@@ -177,6 +177,26 @@ func TestHandlesRunOut(t *testing.T) {
 	mustPut(t, p, 8, 40)
 }
 
+// Frames that were freed and kept ready are not lost to the handle table.
+func TestReadyFramesAreForHandles(t *testing.T) {
+	p := newTestPool(t, Options{}, 1<<20)
+	perFrame := frameSize / 8
+	var large []object
+	for range 10 {
+		large = append(large, mustPut(t, p, 1, MaxSize))
+	}
+	for range perFrame - 1 - len(large) { // of the first frame, all handles but 0
+		mustPut(t, p, 2, 24)
+	}
+	p.a.Budget().SetLimit(p.a.Budget().Used())
+	for _, o := range large {
+		noErr(t, p.Free(o.h))
+	}
+	for range len(large) + 1 {
+		mustPut(t, p, 3, 24)
+	}
+}
+
 func TestBadHandles(t *testing.T) {
 	p := newTestPool(t, Options{}, 1<<20)
 	o := mustPut(t, p, 1, 100)
