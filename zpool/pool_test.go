@@ -28,7 +28,10 @@ func newRand(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
-func noErr(t testing.TB, err error) {
+func noErr(t interface {
+	Helper()
+	Fatal(...any)
+}, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -228,58 +231,6 @@ func TestDamagedSlotWords(t *testing.T) {
 			}
 			at.Store(old)
 		}
-	}
-}
-
-// Random operations against a map, on one worker, for each option set.
-func TestModel(t *testing.T) {
-	for _, o := range []Options{{}, {Compressor: "none"}, {Compressor: "zstd"}, {ChainSize: 1}, {MaxBytes: 1 << 20}} {
-		t.Run(fmt.Sprintf("%s,%d,%d", o.Compressor, o.ChainSize, o.MaxBytes), func(t *testing.T) {
-			r := newRand(t)
-			o.Slots = 1000
-			p := newTestPool(t, o)
-			w := p.NewWorker()
-			want := map[uint64][2]uint64{} // slot → kind, seed
-			pages, got := make([]byte, 8*PageSize), make([]byte, 8*PageSize)
-			for range 10_000 {
-				n := 1 + r.Uint64N(8)
-				first := r.Uint64N(1000 - n)
-				switch r.IntN(10) {
-				case 0, 1, 2, 3:
-					keys := make([][2]uint64, n)
-					for i := range keys {
-						keys[i] = [2]uint64{r.Uint64N(pageKinds), r.Uint64()}
-						makePage(pages[i*PageSize:][:PageSize], int(keys[i][0]), keys[i][1])
-					}
-					before := p.Stats().Stores
-					if err := w.Store(first, pages[:n*PageSize]); err != nil && err != ErrFull {
-						t.Fatal(err)
-					}
-					for i := range p.Stats().Stores - before { // the pages before the one that was refused
-						want[first+i] = keys[i]
-					}
-				case 4:
-					noErr(t, w.Invalidate(first, n))
-					for i := range n {
-						delete(want, first+i)
-					}
-				case 5:
-					p.Compact(r.IntN(50_000))
-				default:
-					noErr(t, w.Load(first, got[:n*PageSize]))
-					for i := range n {
-						page := pages[i*PageSize:][:PageSize]
-						makePage(page, int(want[first+i][0]), want[first+i][1])
-						if !bytes.Equal(page, got[i*PageSize:][:PageSize]) {
-							t.Fatalf("slot %d: not the page that was stored", first+i)
-						}
-					}
-				}
-			}
-			if n := p.Stats().StoredPages; n != int64(len(want)) {
-				t.Errorf("%d pages stored, the model has %d", n, len(want))
-			}
-		})
 	}
 }
 

@@ -24,7 +24,10 @@ func newRand(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
-func noErr(t testing.TB, err error) {
+func noErr(t interface {
+	Helper()
+	Fatal(...any)
+}, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -222,45 +225,6 @@ func TestRecycledHandleIsBornUnpinned(t *testing.T) {
 		t.Fatalf("handle %d was not recycled, got %d", o.h, again.h)
 	}
 	noErr(t, again.verify(p)) // would wait for ever
-}
-
-// Random operations against a map, with steps of compaction between them.
-func TestModel(t *testing.T) {
-	for _, o := range []Options{{ChainSize: 1}, {ChainSize: 8}, {ChainSize: 16}} {
-		r := newRand(t)
-		p := newTestPool(t, o, 8<<20)
-		live := map[Handle]object{}
-		var order []Handle
-		sizes := []int{1, 24, 25, 100, 700, 1234, 2048, 3000, 3900, 4096}
-		for step := range 30_000 {
-			switch n := r.IntN(100); {
-			case n < 55 && step%10_000 < 6000 || len(order) == 0:
-				o, err := put(p, r.Uint64(), max(1, sizes[r.IntN(len(sizes))]-r.IntN(20)))
-				if errors.Is(err, ErrNoSpace) {
-					continue
-				}
-				noErr(t, err)
-				live[o.h] = o
-				order = append(order, o.h)
-			case n < 97:
-				i := r.IntN(len(order))
-				o := live[order[i]]
-				noErr(t, o.verify(p))
-				noErr(t, p.Free(o.h))
-				delete(live, o.h)
-				order[i] = order[len(order)-1]
-				order = order[:len(order)-1]
-			default:
-				p.Compact(r.IntN(20_000))
-			}
-			if step%5000 == 0 {
-				noErr(t, p.Check())
-			}
-		}
-		for _, o := range live {
-			noErr(t, o.verify(p))
-		}
-	}
 }
 
 // Users allocate, pin, read, free, while compaction runs without pause; nothing may change under a pin.
