@@ -124,7 +124,7 @@ func (m *image) try(r *rand.Rand) (rec Recovered, damaged []uint64, err error) {
 		return rec, damaged, err
 	}
 	if r.IntN(8) == 0 { // what was recovered is a store like any other
-		again := rec
+		var again Recovered
 		if p, again, err = reopen(p); err != nil {
 			return rec, damaged, fmt.Errorf("opened again: %w", err)
 		}

@@ -2,7 +2,6 @@ package zsmalloc
 
 import (
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,9 +12,8 @@ import (
 // Malloc is refused.
 func TestReserveIsAllThatMallocTakes(t *testing.T) {
 	p := newTestPool(t, Options{}, 64<<20)
-	var gate sync.Mutex
-	gate.Lock()
-	noErr(t, p.StartReserve(ReserveOptions{Frames: 2048, Thread: func() { gate.Lock(); gate.Unlock() }}))
+	gate := make(chan bool)
+	noErr(t, p.StartReserve(ReserveOptions{Frames: 2048, Thread: func() { <-gate }}))
 	used := p.a.Budget().Used()
 	var all []object
 	for i := 0; ; i++ {
@@ -35,7 +33,7 @@ func TestReserveIsAllThatMallocTakes(t *testing.T) {
 	if now := p.a.Budget().Used(); now > used {
 		t.Errorf("%d bytes committed with the reserve's thread shut out, %d before", now, used)
 	}
-	gate.Unlock()
+	close(gate)
 	for i := range 10_000 { // several times the reserve, each refused or not
 		size := 600 * (1 + i%6)
 		o, err := put(p, uint64(i), size)
