@@ -21,7 +21,7 @@ func TestBuiltInWorkload(t *testing.T) {
 	if o.code != 0 || r.Workload == nil || r.Workload.Failures != 0 || r.Workload.Verified != 4*64<<20/4096 {
 		t.Fatalf("exit code %d, workload %+v", o.code, r.Workload)
 	}
-	if r.Swap.PagesOut < 30_000 || r.Swap.PagesIn < 30_000 || r.Swap.PeakUsedBytes < 150<<20 || r.Swap.DiscardedPages == 0 || !strings.HasPrefix(r.Swap.Device, "/dev/loop") {
+	if r.Swap.PagesOut < 30_000 || r.Swap.PagesIn < 30_000 || r.Swap.PeakUsedBytes < 150<<20 || !strings.HasPrefix(r.Swap.Device, "/dev/loop") {
 		t.Errorf("swap %+v", r.Swap)
 	}
 	p := r.Pool
