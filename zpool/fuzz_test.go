@@ -78,8 +78,12 @@ func (s *sample) addSeeds(f *testing.F) {
 				f.Add([]byte{}, patch(part.off, nil))
 			}
 		} else {
-			f.Add([]byte{}, patch(last[0].off, s.read(parts[0])))
-			f.Add([]byte{}, append(patch(last[1].off, s.read(parts[1])), patch(parts[1].off, s.read(last[1]))...))
+			for i := range 2 { // slot words, handle words: one over the other, and swapped
+				one, other := patch(last[i].off, s.read(parts[i])), patch(parts[i].off, s.read(last[i]))
+				f.Add([]byte{}, one)
+				f.Add([]byte{}, other)
+				f.Add([]byte{}, append(one, other...))
+			}
 			return
 		}
 		last = parts
