@@ -46,13 +46,14 @@ func TestDamage(t *testing.T) {
 		if m.a.File() == nil && seed == first { // Go memory takes longer
 			tries = (tries + 19) / 20
 		}
+		m.log = []string{fmt.Sprintf("go test ./zpool -run '^TestDamage$' -seed=%d -damages=1", seed)}
 		noErr(t, m.damage(r))
 		rec, bad, err := m.try(r)
 		switch {
 		case errors.Is(err, errRefused):
 			refused++
 		case err != nil:
-			t.Fatalf("go test ./zpool -run '^TestDamage$' -seed=%d -damages=1\n%s\n%v", seed, strings.Join(m.log, "\n"), err)
+			t.Fatalf("%s\n%v", strings.Join(m.log, "\n"), err)
 		}
 		lost, damaged = lost+rec.Lost, damaged+len(bad)
 	}
@@ -118,7 +119,11 @@ func (m *image) try(r *rand.Rand) (rec Recovered, damaged []uint64, err error) {
 	case !b.super:
 		return rec, nil, errors.Join(errors.New("a damaged superblock was taken"), p.Close())
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
+	defer func() {
+		if p != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
 	w := damageWorker(p)
 	if damaged, err = b.verify(w, rec, m.s.pages); err != nil {
 		return rec, damaged, err
