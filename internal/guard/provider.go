@@ -1,7 +1,10 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +17,55 @@ func Provider() error {
 	if err := unix.Prctl(unix.PR_SET_IO_FLUSHER, 0, 0, 0, 0); err != nil && err != unix.EPERM && err != unix.EINVAL {
 		return fmt.Errorf("may wait for swap: %w", err) // without the privilege it never was one
 	}
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: providerPriority}
 	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
 		return fmt.Errorf("real-time priority: %w", err)
 	}
 	return nil
+}
+
+// Real-time priorities. What matters is that there is one; they differ so that Calm knows which is which.
+const (
+	hurryPriority    = 1
+	providerPriority = 2
+)
+
+// Hurry makes all threads of this process real-time ones, and with them those that they start: nobody else gets what memory
+// is left before they do. It is for a server that others wait for already, until it serves; it must have all but a little
+// of what it needs, for a real-time thread that looks for memory in vain keeps the CPU from who could free some.
+func Hurry() error {
+	return eachThread(func(tid int, now *unix.SchedAttr) error {
+		if now.Policy != unix.SCHED_NORMAL {
+			return nil
+		}
+		return unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: hurryPriority}, 0)
+	})
+}
+
+// Calm takes Hurry back.
+func Calm() error {
+	return eachThread(func(tid int, now *unix.SchedAttr) error {
+		if now.Policy != unix.SCHED_FIFO || now.Priority != hurryPriority {
+			return nil
+		}
+		return unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
+	})
+}
+
+func eachThread(do func(tid int, now *unix.SchedAttr) error) error {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		tid, _ := strconv.Atoi(task.Name())
+		now, e := unix.SchedGetAttr(tid, 0)
+		if e == nil {
+			e = do(tid, now)
+		}
+		if e != nil && e != unix.ESRCH { // the thread has ended
+			err = errors.Join(err, fmt.Errorf("priority of thread %d: %w", tid, e))
+		}
+	}
+	return err
 }

@@ -17,21 +17,22 @@ import (
 )
 
 const (
-	warmHeap    = 8 << 20  // bytes of Go heap that are there from the start
+	pageSize    = 4096
 	warmThreads = 16       // OS threads for the Go scheduler to take
 	heapSlack   = 16 << 20 // beyond what the runtime has, before it collects
-	sparseFrom  = 8 << 20  // larger private mappings are tables of the runtime that it uses little of
+	sparseFrom  = 1 << 19  // larger private mappings are tables of the runtime that it uses little of
 )
 
-// Warm faults in all that the program needs to run: its code, its data, a heap to work in, and threads; and sees to it that
-// the heap stays within that. From then on the program can run although the machine has no free memory at all: a fault of
-// ours would wait for memory that waits for us. It must come after everything was set up, and before swap is on.
-func Warm() error {
-	ballast := make([]byte, warmHeap)
+// Warm faults in all that the program needs to run: its code, its data, heap bytes of free Go heap to work in, and threads;
+// and sees to it that the runtime stays within that. From then on the program can run although the machine has no free
+// memory at all: a fault of ours would wait for memory that waits for us. It must come after everything was set up, and
+// before swap is on. It may be called again, for more heap.
+func Warm(heap int) error {
+	ballast := make([]byte, heap)
 	warmUpThreads()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	if err := populate(reflect.ValueOf(ballast).Pointer()); err != nil {
+	if err := populate(reflect.ValueOf(ballast).Pointer() + uintptr(heap) - 1); err != nil {
 		return err
 	}
 	runtime.KeepAlive(ballast)
@@ -55,7 +56,8 @@ func warmUpThreads() {
 	all.Wait()
 }
 
-// populate faults in the mappings of this process that are not shared memory. heap is an address in the Go heap.
+// populate faults in the mappings of this process that are not shared memory, and of the Go heap what is below an address
+// in it: it is used from the bottom.
 func populate(heap uintptr) error {
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
@@ -69,6 +71,9 @@ func populate(heap uintptr) error {
 	var all []todo
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
 		if m, ok := parseMapping(lines.Text()); ok && m.wanted(heap) {
+			if m.start <= heap && heap < m.end {
+				m.end = (heap + pageSize) &^ (pageSize - 1)
+			}
 			all = append(all, todo{m.start, m.end - m.start, m.advice()})
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // stacks, waits in the kernel that take threads, code that has not run.
 func childWarm() {
 	if os.Getenv("ZSWAPD_TEST_COLD") == "" {
-		if err := Warm(); err != nil {
+		if err := Warm(8 << 20); err != nil {
 			fmt.Println("error", err)
 			return
 		}
