@@ -3,6 +3,7 @@ package door
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/zswapd/zswapd/internal/fuse"
 	"github.com/zswapd/zswapd/internal/swapdev"
@@ -33,8 +34,8 @@ func (d *Door) Handles() []Handle {
 }
 
 // Adopt goes on with a door that another process opened, or adopted, and that did not close it. That process is dead, or
-// has called Release. connection is a copy of its FUSE handle, owned from now on, errors included; the pool was opened,
-// and the record resumed, from copies of the others. Label, Priority and Keep mean nothing here.
+// has called Release. connection and run are copies of its handles, owned from now on, errors included; the pool was opened
+// from a copy of the third. Record, Label, Priority and Keep mean nothing here.
 //
 // The pages of requests are copied into buffers that are all present before the first request is read; then the kernel
 // sends again what was under way, see fuse.Adopt.
@@ -42,22 +43,36 @@ func (d *Door) Handles() []Handle {
 // If it fails, nothing has changed, and with other copies it can be tried again. But if the error is swapdev.ErrForeign
 // or swapdev.ErrOff, the other process died before the kernel had a page in the pool, or after it had none any more:
 // give up all copies, which makes those who still wait for the device fail, and Clean.
-func Adopt(connection int, o Options) (*Door, error) {
-	d := &Door{pool: o.Pool, record: o.Record}
+func Adopt(connection int, run *os.File, o Options) (*Door, error) {
+	d := &Door{pool: o.Pool}
 	var err error
 	if d.server, err = fuse.Adopt(connection, o.server()); err != nil {
-		return nil, err
+		return nil, errors.Join(err, run.Close())
 	}
-	// Only now: what is asked of the device may be asked of us.
-	r := o.Record.Record()
-	if d.device, err = swapdev.Find(r.Loop, r.Tag); err == nil {
-		_, err = d.device.Used()
-	}
-	if err != nil {
+	// Only now: what is asked of the device may be asked of us, and the record is in a tmpfs, which may be swapped out.
+	if err = d.adoptDevice(run); err != nil {
+		if d.record != nil {
+			err = errors.Join(err, d.record.Release())
+		}
 		return nil, fmt.Errorf("adopt the swap device: %w", errors.Join(err, d.Release()))
 	}
 	return d, nil
 }
+
+func (d *Door) adoptDevice(run *os.File) (err error) {
+	if d.record, err = swapdev.Resume(run); err != nil {
+		return err
+	}
+	r := d.record.Record()
+	if d.device, err = swapdev.Find(r.Loop, r.Tag); err != nil {
+		return err
+	}
+	_, err = d.device.Used()
+	return err
+}
+
+// Record returns the record of what the door has made.
+func (d *Door) Record() *swapdev.Run { return d.record }
 
 // Release stops serving, with every request that was read answered, and lets go of everything without undoing any of
 // it: for a process that ends and leaves the door to a successor. Who swaps waits from now on until somebody adopts the

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/fuse"
+	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/pmqos"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/zpool"
@@ -21,6 +22,13 @@ type Options struct {
 	Threads  int          // that serve; 0: what fuse thinks best
 	SpinMax  time.Duration
 	Hold     *pmqos.Hold // may be nil
+
+	// WholeMachine is for a device that all programs swap to, not only those of a cgroup: this process then faults in all
+	// that it needs, and less is under way to the device at a time. The pool must have a reserve, refilled by a
+	// guard.Provider, and guard.Protect must have been called.
+	WholeMachine bool
+
+	withoutWarm, withoutQueue bool // parts of WholeMachine that a test leaves out
 
 	// Keep, if any, is told by Open what another process must hold for Adopt, before the kernel has a page in the
 	// pool. If it fails, so does Open.
@@ -55,7 +63,7 @@ func Open(o Options) (d *Door, err error) {
 	if err != nil {
 		return d, err
 	}
-	d.device, err = swapdev.Attach(d.server.File(), swapdev.Options{Tag: o.Record.Tag(), Intent: o.Record.SetLoop})
+	d.device, err = swapdev.Attach(d.server.File(), swapdev.Options{Tag: o.Record.Tag(), Intent: o.Record.SetLoop, Queue: o.queue()})
 	if err != nil {
 		return d, err
 	}
@@ -72,13 +80,31 @@ func Open(o Options) (d *Door, err error) {
 
 // server returns how the pool is served.
 func (o *Options) server() fuse.Config {
-	return fuse.Config{
+	c := fuse.Config{
 		Pages:    o.Pool.Slots(),
 		Threads:  o.Threads,
 		NewStore: func() fuse.Store { return o.Pool.NewWorker() },
 		SpinMax:  o.SpinMax,
 		Hold:     o.Hold,
 	}
+	if o.WholeMachine && !o.withoutWarm {
+		c.Ready = func() error { return guard.Warm(warmHeap) }
+	}
+	return c
+}
+
+// warmHeap is how much free heap is faulted in before the first request, in bytes. It is for all but the pages, which need
+// none; but who waits for a page of heap holds up a garbage collection, and that holds up the pages.
+const warmHeap = 4 << 20
+
+// queue returns the settings of the device. When the whole machine is short of memory, what is under way is memory that
+// cannot be used: 16 requests of 32 pages are enough to keep us busy.
+func (o *Options) queue() []swapdev.Setting {
+	q := swapdev.Queue()
+	if o.WholeMachine && !o.withoutQueue {
+		q = append(q, swapdev.Setting{Name: "nr_requests", Value: "16"}, swapdev.Setting{Name: "max_sectors_kb", Value: "128"})
+	}
+	return q
 }
 
 // undo takes back what Open did before it failed; swap is not on.

@@ -57,12 +57,9 @@ func (p *parts) leave(t *testing.T) {
 	noErr(t, p.pool.Close())
 }
 
-// resume opens and resumes what adopting stands on.
-func (p *parts) resume(t *testing.T, held map[string]int) zpool.Recovered {
+// reopen opens the pool of a door that is to be adopted.
+func (p *parts) reopen(t *testing.T, held map[string]int) zpool.Recovered {
 	t.Helper()
-	var err error
-	p.record, err = swapdev.Resume(os.NewFile(uintptr(held[RunHandle]), RunHandle))
-	noErr(t, err)
 	pool, found, err := zpool.Open(os.NewFile(uintptr(held[StoreHandle]), StoreHandle), poolOptions())
 	noErr(t, err)
 	p.pool = pool
@@ -94,19 +91,20 @@ func TestAdopt(t *testing.T) {
 	copy(page, "what was swapped out")
 	noErr(t, p.pool.NewWorker().Store(7, page))
 	held, again := p.handles(t), p.handles(t)
-	noErr(t, errors.Join(unix.Close(again[StoreHandle]), unix.Close(again[RunHandle])))
+	noErr(t, unix.Close(again[StoreHandle]))
 	p.leave(t)
 
-	if found := p.resume(t, held); found.Pages != 2 || found.Lost != 0 { // the header and ours
+	if found := p.reopen(t, held); found.Pages != 2 || found.Lost != 0 { // the header and ours
 		t.Errorf("found %+v", found)
 	}
 	wrong := p.options()
 	wrong.Threads = -1
-	if _, err := Adopt(again[FUSEHandle], wrong); err == nil {
+	if _, err := Adopt(again[FUSEHandle], os.NewFile(uintptr(again[RunHandle]), RunHandle), wrong); err == nil {
 		t.Error("adopted with -1 threads")
 	}
-	p.door, err = Adopt(held[FUSEHandle], p.options()) // and nothing has changed
+	p.door, err = Adopt(held[FUSEHandle], os.NewFile(uintptr(held[RunHandle]), RunHandle), p.options()) // and nothing has changed
 	noErr(t, err)
+	p.record = p.door.Record()
 	if p.door.Device() != device || p.record.Record() != before {
 		t.Errorf("adopted %s of %+v, was %s of %+v", p.door.Device(), p.record.Record(), device, before)
 	}
@@ -166,9 +164,13 @@ func TestAdoptClosed(t *testing.T) {
 	held := p.handles(t)
 	noErr(t, p.door.device.SwapOff(t.Context(), swapdev.OffOptions{}))
 	p.leave(t)
-	p.resume(t, held)
-	if _, err := Adopt(held[FUSEHandle], p.options()); !errors.Is(err, swapdev.ErrForeign) && !errors.Is(err, swapdev.ErrOff) {
+	p.reopen(t, held)
+	run, err := unix.FcntlInt(uintptr(held[RunHandle]), unix.F_DUPFD_CLOEXEC, 0)
+	noErr(t, err)
+	if _, err := Adopt(held[FUSEHandle], os.NewFile(uintptr(run), RunHandle), p.options()); !errors.Is(err, swapdev.ErrForeign) && !errors.Is(err, swapdev.ErrOff) {
 		t.Errorf("adopted what is off: %v", err)
 	}
+	p.record, err = swapdev.Resume(os.NewFile(uintptr(held[RunHandle]), RunHandle))
+	noErr(t, err)
 	p.end(t)
 }

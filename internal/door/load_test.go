@@ -125,6 +125,11 @@ func (l *load) run() error {
 func (l *load) round(seed uint64) outcome {
 	c := workload.Default()
 	c.Bytes, c.Touches, c.Duration, c.Threads, c.Seed = loadBytes, 0, loadTouch, 2, seed
+	return runWorkload(c, launch.Spec{Join: l.group.ProcsFile()}, loadStill, func(workload.Progress) {})
+}
+
+// runWorkload runs a workload in a process of its own, to its end or until it does not come along.
+func runWorkload(c workload.Config, spec launch.Spec, still time.Duration, report func(workload.Progress)) outcome {
 	config, err := json.Marshal(&c)
 	if err != nil {
 		return outcome{err: err}
@@ -142,16 +147,17 @@ func (l *load) round(seed uint64) outcome {
 	err = errors.Join(err, give.Close())
 	var p *launch.Process
 	if err == nil {
-		p, err = launch.Start(launch.Spec{Args: []string{"/proc/self/exe", workloadPart}, Std: [3]*os.File{in, out, nil}, Join: l.group.ProcsFile()})
+		spec.Args, spec.Std = []string{"/proc/self/exe", workloadPart}, [3]*os.File{in, out, nil}
+		p, err = launch.Start(spec)
 	}
 	if err = errors.Join(err, out.Close()); err != nil {
 		return outcome{err: errors.Join(err, take.Close())}
 	}
-	return follow(p, take)
+	return follow(p, take, still, report)
 }
 
 // follow waits until the workload ends, as long as it comes along.
-func follow(p *launch.Process, take *os.File) outcome {
+func follow(p *launch.Process, take *os.File, still time.Duration, report func(workload.Progress)) outcome {
 	moved, ended := make(chan struct{}, 1), make(chan outcome, 1)
 	go func() {
 		defer take.Close()
@@ -160,6 +166,7 @@ func follow(p *launch.Process, take *os.File) outcome {
 		o.result, o.err = workload.Follow(take, func(now workload.Progress) {
 			if now.Phase != before.Phase || now.Done != before.Done {
 				before = now
+				report(now)
 				select {
 				case moved <- struct{}{}:
 				default:
@@ -175,8 +182,8 @@ func follow(p *launch.Process, take *os.File) outcome {
 		case <-moved:
 		case o := <-ended:
 			return o
-		case <-time.After(loadStill):
-			return outcome{err: fmt.Errorf("no page in %v: a request was lost, or nobody serves", loadStill)}
+		case <-time.After(still):
+			return outcome{err: fmt.Errorf("no page in %v: a request was lost, or nobody serves", still)}
 		}
 	}
 }

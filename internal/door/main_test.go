@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/launch"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/internal/swaptest"
@@ -28,11 +29,15 @@ const (
 func TestMain(m *testing.M) {
 	launch.Main()
 	swapdev.Main()
+	wholeMain()
 	if len(os.Args) > 1 && os.Args[1] == serverPart {
 		finish(serve(os.Args[2:]))
 	}
 	if len(os.Args) > 1 && os.Args[1] == workloadPart {
 		finish(workload.Serve(context.Background(), os.Stdin, os.Stdout))
+	}
+	if whole != nil {
+		guard.Protect(guard.Options{SkipIOFlusher: whole.without("io-flusher")})
 	}
 	unlock := swaptest.Lock()
 	if os.Geteuid() == 0 { // a keeper that waits for a page waits for a server that only it can start

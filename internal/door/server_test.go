@@ -31,10 +31,11 @@ const (
 // stage is how far a server has come.
 type stage string
 
-var stages = []stage{kept, opening, recovered, serving, first, released, closed}
+var stages = []stage{kept, standby, opening, recovered, serving, first, released, closed}
 
 const (
 	kept      stage = "kept"      // Keep: the message carries the handles; only of the one that opens the door
+	standby   stage = "standby"   // it has all that it needs, and waits for goOn; only of one that is started as a standby
 	opening   stage = "opening"   // the store is about to be opened
 	recovered stage = "recovered" // it is
 	serving   stage = "serving"   // Open or Adopt is done
@@ -87,7 +88,7 @@ type served struct {
 // serve is the server: it opens a door with a record in the folder args[0], or, if names of handles follow, adopts one.
 func serve(args []string) error {
 	var protections []string
-	steps, _ := guard.Protect(guard.Options{})
+	steps, _ := guard.Protect(guard.Options{SkipIOFlusher: whole.without("io-flusher")})
 	for _, s := range steps {
 		if s.OK {
 			protections = append(protections, s.Name)
@@ -106,11 +107,25 @@ func serve(args []string) error {
 	if len(handles) == 0 {
 		run = s.open
 	}
+	if os.Getenv(standbyEnv) != "" {
+		if err := guard.Warm(standbyHeap); err != nil {
+			return err
+		}
+		if s.tell(standby); listen() != goOn {
+			return nil
+		}
+		if err := guard.Hurry(); err != nil {
+			return err
+		}
+	}
 	record, err := run(args[0], handles)
 	if err != nil {
 		return err
 	}
 	s.last.Record = record.Record()
+	if err := guard.Calm(); err != nil {
+		return err
+	}
 	s.tell(serving)
 	stopWatch, stopCompact := again(s.watch), again(s.compact)
 	order := listen()
@@ -120,6 +135,9 @@ func serve(args []string) error {
 }
 
 func poolOptions() zpool.Options {
+	if whole != nil {
+		return whole.pool()
+	}
 	return zpool.Options{Slots: testSlots, MaxBytes: testLimit, Compactor: &zsmalloc.CompactorOptions{}}
 }
 
@@ -141,6 +159,9 @@ func again(f func() (rest time.Duration)) (stop func()) {
 
 // compact never leaves the pool alone, worth it or not: a server is to be killed at it.
 func (s *served) compact() time.Duration {
+	if whole != nil {
+		return time.Hour // there it has its own goroutine, as it has for users
+	}
 	if _, more := s.pool.Compact(64 << 10); more {
 		return 0
 	}
@@ -153,11 +174,16 @@ func (s *served) watch() time.Duration {
 		return 100 * time.Microsecond
 	}
 	s.tell(first)
+	if whole != nil {
+		return 2 * time.Second
+	}
 	return 5 * time.Millisecond
 }
 
 func (s *served) options(r *swapdev.Run) Options {
-	return Options{Pool: s.pool, Record: r, Label: "zswapd-test", Priority: swapdev.MaxPriority, SpinMax: 50 * time.Microsecond}
+	o := Options{Pool: s.pool, Record: r, Label: "zswapd-test", Priority: swapdev.MaxPriority, SpinMax: 50 * time.Microsecond}
+	whole.prepare(&o)
+	return o
 }
 
 func (s *served) open(state string, _ map[string]int) (record *swapdev.Run, err error) {
@@ -185,9 +211,6 @@ func (s *served) open(state string, _ map[string]int) (record *swapdev.Run, err 
 }
 
 func (s *served) adopt(_ string, handles map[string]int) (record *swapdev.Run, err error) {
-	if record, err = swapdev.Resume(os.NewFile(uintptr(handles[RunHandle]), RunHandle)); err != nil {
-		return nil, err
-	}
 	s.tell(opening)
 	pool, found, err := zpool.Open(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptions())
 	if err != nil {
@@ -195,8 +218,10 @@ func (s *served) adopt(_ string, handles map[string]int) (record *swapdev.Run, e
 	}
 	s.pool, s.last.Pages, s.last.Lost = pool, found.Pages, found.Lost
 	s.tell(recovered)
-	s.door, err = Adopt(handles[FUSEHandle], s.options(record))
-	return record, err
+	if s.door, err = Adopt(handles[FUSEHandle], os.NewFile(uintptr(handles[RunHandle]), RunHandle), s.options(nil)); err != nil {
+		return nil, err
+	}
+	return s.door.Record(), nil
 }
 
 // tell sends an event, with descriptors.
@@ -216,7 +241,14 @@ func (s *served) tell(now stage, fds ...int) {
 	}
 	text, err := json.Marshal(&s.last)
 	if err == nil {
-		err = unix.Sendmsg(keeperSocket, text, unix.UnixRights(fds...), nil, 0)
+		flags := 0
+		if now == first {
+			flags = unix.MSG_DONTWAIT // if the keeper has other things to do, it misses some counts
+		}
+		err = unix.Sendmsg(keeperSocket, text, unix.UnixRights(fds...), nil, flags)
+		if err == unix.EAGAIN && now == first {
+			err = nil
+		}
 	}
 	if err != nil {
 		finish(fmt.Errorf("tell the keeper: %w", err))

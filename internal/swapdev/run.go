@@ -126,6 +126,17 @@ func parseRecord(text []byte, id string) (r Record, err error) {
 // tagOf returns the tag of a run.
 func tagOf(id string) string { return "zswapd:" + id }
 
+// Release lets go of the record and leaves it as it is: it is alive as long as somebody has a copy of the lock.
+func (r *Run) Release() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	return r.lock.Close()
+}
+
 // change writes the record anew: whole, under another name, then renamed.
 func (r *Run) change(edit func(*Record)) error {
 	r.mu.Lock()

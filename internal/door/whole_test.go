@@ -1,0 +1,172 @@
+package door
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/guard"
+	"github.com/zswapd/zswapd/internal/launch"
+	"github.com/zswapd/zswapd/internal/workload"
+	"github.com/zswapd/zswapd/zpool"
+	"github.com/zswapd/zswapd/zsmalloc"
+)
+
+var (
+	wholeFlag = flag.String("whole", "", `what TestWholeMachine does, as JSON: see wholeMachine. In a virtual machine only; internal/guest does it`)
+	whole     *wholeMachine
+)
+
+// wholeMachine is a test in which all programs of a machine swap to us, and there is too little memory for them.
+type wholeMachine struct {
+	MiB     int64    // that the workload touches
+	Touches int64    // that it does, when all is written once
+	Rounds  int      // of it
+	Pages   string   // workload.Config.Pages
+	Swap    int64    // MiB of the device
+	Limit   int64    // MiB of the pool
+	Kills   int      // of the server, a few seconds apart
+	Dies    bool     // the workload is too large: it is to be killed for it, and nothing else is to suffer
+	Without []string // protections that are left out, to see whether they matter
+}
+
+// wholeEnv hands the test's settings to its servers.
+const wholeEnv = "ZSWAPD_TEST_WHOLE"
+
+// wholeMain reads the settings, from the flag or of a test whose server we are. The keeper must not wait for its own device
+// any more than the server.
+func wholeMain() {
+	text := os.Getenv(wholeEnv)
+	for i, arg := range os.Args {
+		if value, ok := strings.CutPrefix(strings.TrimLeft(arg, "-"), "whole="); ok && i > 0 {
+			text = value
+		}
+	}
+	if text == "" {
+		return
+	}
+	whole = new(wholeMachine)
+	if err := json.Unmarshal([]byte(text), whole); err != nil {
+		panic(err)
+	}
+	os.Setenv(wholeEnv, text)
+}
+
+func (w *wholeMachine) without(name string) bool { return w != nil && slices.Contains(w.Without, name) }
+
+func (w *wholeMachine) pool() zpool.Options {
+	o := zpool.Options{Slots: uint64(w.Swap << 20 / zpool.PageSize), MaxBytes: w.Limit << 20, Compactor: &zsmalloc.CompactorOptions{}}
+	if !w.without("reserve") {
+		o.ReserveBytes = 8 << 20
+		o.ReserveThread = func() {
+			if w.without("provider") {
+				return
+			}
+			if err := guard.Provider(); err != nil {
+				fmt.Println("FAIL", err)
+			}
+		}
+	}
+	return o
+}
+
+func (w *wholeMachine) prepare(o *Options) {
+	if w == nil {
+		return
+	}
+	o.WholeMachine = true
+	o.withoutWarm, o.withoutQueue = w.without("warm"), w.without("queue")
+}
+
+// TestWholeMachine fills the machine's memory, and as much swap as it has to, with a verified workload, and kills our
+// server in the middle of it. All goes on: nothing stalls, no page is wrong.
+func TestWholeMachine(t *testing.T) {
+	if whole == nil {
+		t.Skip("takes all memory of the machine: run it in a guest, as internal/guest does")
+	}
+	k, r := newKeeper(t), newRand(t)
+	noErr(t, guard.Warm(1<<20))
+	next := startStandby(t, k)
+	defer func() {
+		k.server = next
+		noErr(t, errors.Join(k.order("leave"), k.ended()))
+	}()
+	log := watchKernelLog(t, k.record.Loop)
+	ended := make(chan outcome, 1)
+	for round := range whole.Rounds {
+		c := workload.Default()
+		c.Bytes, c.Touches, c.Pages, c.Seed = whole.MiB<<20, whole.Touches, whole.Pages, uint64(round+1)
+		go func() { ended <- runWorkload(c, launch.Spec{}, time.Minute, say) }()
+		kills := 0
+		for then := time.After(pause(r.IntN)); ; {
+			select {
+			case o := <-ended:
+				w := &o.result
+				fmt.Printf("round %d: %d pages compared, %d wrong, slowest touch %v, status %+v, %v\n", round+1, w.Verified, w.Failures, w.Touch.Max, o.status.Code, o.err)
+				if died := o.status.Signal != 0; w.Failures > 0 || died != whole.Dies || !died && (o.err != nil || o.status.Code != 0 || w.Verified != whole.MiB<<20/4096) {
+					t.Errorf("the workload: %+v", o)
+				}
+			case <-then:
+				if then = nil; kills < whole.Kills {
+					s, err := k.kill()
+					noErr(t, err)
+					at := monotonic()
+					k.server = next
+					noErr(t, k.order(goOn))
+					noErr(t, k.reach(first))
+					fmt.Printf("killed at %q, %d requests came again, the next one serves after %v\n", s.last.Stage, k.server.last.Resent, k.server.at[first]-at)
+					kills++
+					next = startStandby(t, k)
+					then = time.After(pause(r.IntN))
+				}
+				continue
+			}
+			break
+		}
+	}
+	if !whole.Dies {
+		for _, line := range log.complaints() {
+			t.Errorf("the kernel says: %s", line)
+		}
+	}
+	noErr(t, k.reach(first))
+	fmt.Printf("the server: %+v\n", k.server.last)
+	_, err := k.close()
+	noErr(t, err)
+}
+
+// standbyEnv makes a server a standby, and standbyHeap is the heap that it has when it begins.
+const (
+	standbyEnv  = "ZSWAPD_TEST_STANDBY"
+	standbyHeap = 12 << 20
+)
+
+// startStandby starts the next server while there is one: when there is none, and no free page, it could not start.
+func startStandby(t *testing.T, k *keeper) *server {
+	t.Helper()
+	now := k.server
+	noErr(t, os.Setenv(standbyEnv, "1"))
+	noErr(t, k.start())
+	noErr(t, os.Unsetenv(standbyEnv))
+	noErr(t, k.reach(standby))
+	next := k.server
+	k.server = now
+	return next
+}
+
+// ended waits for the end of a server.
+func (k *keeper) ended() error {
+	_, _, err := k.end()
+	return err
+}
+
+// pause is the time between two kills: long enough for an emulated machine to get somewhere.
+func pause(n func(int) int) time.Duration { return time.Duration(3000+n(5000)) * time.Millisecond }
+
+func say(p workload.Progress) { fmt.Printf("%s %d of %d\n", p.Phase, p.Done, p.Total) }
