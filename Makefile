@@ -1,7 +1,7 @@
 # The targets that people and CI call. Those that swap for real need root.
 GO ?= go
 
-.PHONY: build test race invariants procs crashes model vet ci fmt
+.PHONY: build test race invariants procs crashes guest model vet ci fmt
 
 build: ## the one binary
 	$(GO) build -o zswapd ./cmd/zswapd
@@ -22,6 +22,9 @@ procs: ## both, as they run on 1, 2 and 8 CPUs
 crashes: ## some thousand killed processes: at random moments, and at each step
 	$(GO) test ./zpool -run '^TestCrash$$' -crashes 2000
 	$(GO) test -tags invariants ./zpool -run '^TestCrashAtEachStep$$' -step-crashes 20
+
+guest: ## the whole machine short of memory, in virtual machines; root, qemu-system-x86, mmdebstrap and e2fsprogs
+	$(GO) test ./internal/guest -guest -v -timeout 2h
 
 model: ## the pin's protocol, searched exhaustively; needs spin
 	zsmalloc/model/check

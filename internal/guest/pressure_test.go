@@ -1,0 +1,77 @@
+package guest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// pressure is a run of door's TestWholeMachine; see there for the fields.
+type pressure struct {
+	MiB, Touches  int64
+	Rounds        int
+	Pages         string
+	Swap, Limit   int64
+	Kills         int
+	Dies          bool
+	Without       []string
+	memory, cpus  int
+	expectedStall bool
+}
+
+func (p pressure) run(t *testing.T) (output string, stalled bool) {
+	t.Helper()
+	settings, err := json.Marshal(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vm{
+		memory: p.memory, cpus: p.cpus, limit: 20 * time.Minute, stall: p.expectedStall,
+		files: map[string]string{"door.test": doorTest(t)},
+		run: `echo 30 >/proc/sys/kernel/hung_task_timeout_secs
+modprobe -a fuse loop
+sysctl -q vm.min_free_kbytes=16384 vm.watermark_boost_factor=0
+export ZSWAPD_TEST_ROOT=required
+./door.test -test.v -test.run 'TestWholeMachine$' -whole='` + string(settings) + `'
+`,
+	}
+	return v.boot(t)
+}
+
+// doorTest builds the tests of package door.
+func doorTest(t *testing.T) string {
+	t.Helper()
+	if !*inGuest {
+		t.Skip("needs -guest")
+	}
+	path := filepath.Join(t.TempDir(), "door.test")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", path, "../door")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// The whole machine swaps to us, twice its memory, and our server is killed in the middle of it.
+func TestPressure(t *testing.T) {
+	for _, cpus := range []int{1, 2} {
+		for name, p := range map[string]pressure{
+			"runs":   {MiB: 1024, Touches: 5000, Rounds: 1},
+			"killed": {MiB: 1024, Touches: 5000, Rounds: 1, Kills: 10},
+			"capped": {MiB: 1024, Touches: 5000, Rounds: 1, Limit: 64, Dies: true},
+		} {
+			t.Run(fmt.Sprintf("%s on %d CPUs", name, cpus), func(t *testing.T) {
+				p.memory, p.cpus, p.Swap, p.Pages = 512, cpus, 1536, "sparse"
+				if p.Limit == 0 {
+					p.Limit = 320
+				}
+				output, _ := p.run(t)
+				t.Log(tail(output, 1500))
+			})
+		}
+	}
+}
