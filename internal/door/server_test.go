@@ -56,6 +56,7 @@ type event struct {
 
 	Resent, Served uint64 // requests
 	Errors         uint64 // of server and pool, of any kind
+	Kinds          string // which
 	Stored, Memory int64  // pages and bytes of the pool
 	Migrated       uint64 // objects moved by compaction
 	Locked         bool   // the buffers
@@ -238,6 +239,11 @@ func (s *served) tell(now stage, fds ...int) {
 		p := s.pool.Stats()
 		s.last.Stored, s.last.Memory, s.last.Migrated = p.StoredPages, p.MemoryBytes, p.ObjectsMigrated
 		s.last.Errors += p.Corrupt + p.RejectedFull + p.RejectedAllocFail
+		if s.last.Errors > 0 && s.door != nil {
+			f := s.door.Stats()
+			s.last.Kinds = fmt.Sprintf("read %d, write %d, discard %d, malformed %d, reply %d, corrupt %d, full %d, no memory %d",
+				f.ReadErrors, f.WriteErrors, f.DiscardErrors, f.Malformed, f.ReplyErrors, p.Corrupt, p.RejectedFull, p.RejectedAllocFail)
+		}
 	}
 	text, err := json.Marshal(&s.last)
 	if err == nil {

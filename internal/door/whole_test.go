@@ -18,10 +18,11 @@ import (
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
-var (
-	wholeFlag = flag.String("whole", "", `what TestWholeMachine does, as JSON: see wholeMachine. In a virtual machine only; internal/guest does it`)
-	whole     *wholeMachine
-)
+// whole is set in a test of a whole machine.
+var whole *wholeMachine
+
+// wholeMain reads it before there are flags.
+var _ = flag.String("whole", "", `what TestWholeMachine does, as JSON: see wholeMachine. In a virtual machine only; internal/guest does it`)
 
 // wholeMachine is a test in which all programs of a machine swap to us, and there is too little memory for them.
 type wholeMachine struct {
