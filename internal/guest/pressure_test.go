@@ -62,7 +62,6 @@ func TestPressure(t *testing.T) {
 		for name, p := range map[string]pressure{
 			"runs":   {MiB: 1024, Touches: 5000, Rounds: 1},
 			"killed": {MiB: 1024, Touches: 5000, Rounds: 1, Kills: 10},
-			"capped": {MiB: 1024, Touches: 5000, Rounds: 1, Limit: 64, Dies: true},
 		} {
 			t.Run(fmt.Sprintf("%s on %d CPUs", name, cpus), func(t *testing.T) {
 				p.memory, p.cpus, p.Swap, p.Pages = 512, cpus, 1536, "sparse"
