@@ -55,7 +55,8 @@ type model struct {
 
 	slots uint64
 	pages map[uint64]modelPage
-	most  int64 // bytes that the pool may take: its limit, or what it had when the limit was lowered
+	limit int64 // bytes
+	most  int64 // that the pool may take: its limit, or what it had when the limit was lowered
 	peak  int64 // the largest most since it was opened
 }
 
@@ -69,7 +70,7 @@ const maxCeiling = 6 << 20 // bytes; small, for pools to be full now and then
 func newModel(t *rapid.T, seen *seen) *model {
 	m := &model{seen: seen, pages: map[uint64]modelPage{}}
 	m.o = drawOptions(t, maxCeiling)
-	m.o.Slots = rapid.OneOf(rapid.Uint64Range(1, 10), rapid.Uint64Range(500, 1600)).Draw(t, "slots")
+	m.o.Slots = rapid.SampledFrom([]uint64{1, 7, 500, 513, 1100, 1600}).Draw(t, "slots")
 	m.o.CeilingBytes = rapid.Int64Range(m.o.MaxBytes, maxCeiling).Draw(t, "ceiling")
 	m.o.ChainSize = rapid.IntRange(1, zsmalloc.MaxChain).Draw(t, "chain")
 	p, err := New(m.o)
@@ -103,7 +104,8 @@ var modelCodecs = []string{"none", "lz4", "lz4hc", "none", "lz4", "lz4hc", "s2",
 func (m *model) use(p *Pool) {
 	m.p = p
 	m.workers = [2]*Worker{}
-	m.most = max(m.o.MaxBytes, p.Stats().MemoryBytes)
+	m.limit = m.o.MaxBytes
+	m.most = max(m.limit, p.Stats().MemoryBytes)
 	m.peak = max(m.most, p.Stats().PeakMemoryBytes) // opening counts garbage until it is released
 }
 
@@ -115,21 +117,25 @@ func (m *model) worker(t *rapid.T) *Worker {
 	return *w
 }
 
-// span draws a range of slots.
+// span draws a range of slots, from any frame of the table.
 func (m *model) span(t *rapid.T) (first, n uint64) {
 	n = min(m.slots, rapid.SampledFrom([]uint64{1, 2, 5, 17, 64}).Draw(t, "n"))
-	return rapid.Uint64Range(0, m.slots-n).Draw(t, "first"), n
+	frame := rapid.SampledFrom([]uint64{0, 1, 2, 3}).Draw(t, "frame")
+	offset := rapid.Uint64Range(0, slotsPerFrame-1).Draw(t, "offset")
+	return min(frame*slotsPerFrame+offset, m.slots-n), n
 }
 
-// Kinds of pages here: those of makePage, one that is all but same-filled, and those of pagegen.
+// Kinds of pages here: those of makePage, one that is all but same-filled with 4 or 8 bytes, and those of pagegen.
 const modelKinds = pageKinds + 1 + int(pagegen.Kinds)
 
 func makeModelPage(page []byte, kind int, seed uint64) {
 	switch {
 	case kind < pageKinds:
 		makePage(page, kind, seed)
+	case kind == pageKinds && seed%2 == 0:
+		fillPage(page, seed<<32|seed^1<<(mix(seed)%32))
 	case kind == pageKinds:
-		makePage(page, int(1+seed%2), seed)
+		makePage(page, int(1+seed/2%2), seed)
 		page[mix(seed)%PageSize] ^= 1 << (seed % 8)
 	default:
 		pagegen.Fill(page, pagegen.Kind(kind-pageKinds-1), seed/pagegen.RunPages, seed)
@@ -186,7 +192,10 @@ func (m *model) storePages(t *rapid.T, w *Worker, first uint64, pages []byte) er
 	stored := after.Stores - before.Stores
 	m.seen.Pages += int(stored)
 	for i := range stored {
-		m.pages[first+i] = newModelPage(pages[i*PageSize:][:PageSize])
+		page := newModelPage(pages[i*PageSize:][:PageSize])
+		if m.pages[first+i] = page; err == nil && page.needsObject() && m.p.Full() {
+			t.Fatal("full, but an object was taken")
+		}
 	}
 	m.verify(t, w, first, n) // the refused page's slot and those after it are as they were
 
@@ -236,6 +245,9 @@ func (m *model) verify(t *rapid.T, w *Worker, first, n uint64) {
 
 func (m *model) invalidate(t *rapid.T) {
 	first, n := m.span(t)
+	if rapid.Bool().Draw(t, "more") {
+		n = rapid.Uint64Range(n, m.slots-first).Draw(t, "n")
+	}
 	m.invalidateSlots(t, m.worker(t), first, n)
 }
 
@@ -279,6 +291,7 @@ func (m *model) setMaxBytes(t *rapid.T) {
 	frames := rapid.SampledFrom([]int64{-20, 0, 1, 2, 5, 20, 100, 500}).Draw(t, "frames")
 	n := min(max(m.p.Stats().MemoryBytes+frames*PageSize, MinBytes), m.o.CeilingBytes)
 	noErr(t, m.p.SetMaxBytes(n))
+	m.limit = n
 	m.most = max(n, m.p.Stats().MemoryBytes)
 	m.peak = max(m.peak, m.most)
 }
@@ -362,8 +375,9 @@ func (m *model) invariants(t *rapid.T) {
 	if s.Corrupt != 0 || s.RejectedAllocFail != 0 {
 		t.Fatalf("%d pages damaged, %d refused for lack of memory", s.Corrupt, s.RejectedAllocFail)
 	}
-	if s.MemoryBytes > m.most || s.PeakMemoryBytes > m.peak {
-		t.Fatalf("%d bytes taken, at most %d; allowed are %d and %d", s.MemoryBytes, s.PeakMemoryBytes, m.most, m.peak)
+	if s.MemoryBytes > m.most || s.PeakMemoryBytes > m.peak || s.LimitBytes != m.limit {
+		t.Fatalf("%d bytes taken, at most %d, limit %d; allowed are %d, %d, limit %d",
+			s.MemoryBytes, s.PeakMemoryBytes, s.LimitBytes, m.most, m.peak, m.limit)
 	}
 	m.most = max(s.LimitBytes, s.MemoryBytes) // what was given back above a lowered limit is not taken again
 }

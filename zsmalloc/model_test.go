@@ -57,6 +57,7 @@ type model struct {
 	objects map[Handle]*modelObject
 	next    uint64   // seed of the next object
 	dead    []Handle // freed; a handle in use again is not among them
+	most    int64    // bytes that the pool may take: its limit, or what it had when the limit was lowered
 }
 
 type modelObject struct {
@@ -72,7 +73,8 @@ func newModel(t *rapid.T, chain int, seen *seen) *model {
 		MaxFrames: rapid.SampledFrom([]int64{3, 500, 1 << 10, 1 << 10}).Draw(t, "frames"),
 		ChainSize: chain,
 	}
-	a, err := arena.New("zsmalloc-test", m.o.Layout(), arena.NewBudget(1<<20))
+	m.most = 1 << 20
+	a, err := arena.New("zsmalloc-test", m.o.Layout(), arena.NewBudget(m.most))
 	noErr(t, err)
 	m.p, err = New(a, 0, m.o)
 	noErr(t, err)
@@ -283,7 +285,9 @@ func (m *model) compactAll(t *rapid.T) {
 // setLimit leaves room for so many frames more than are in use, or takes away what is there too much.
 func (m *model) setLimit(t *rapid.T) {
 	frames := rapid.SampledFrom([]int64{-20, 0, 1, 2, 3, 5, 20, 100, 300}).Draw(t, "frames")
-	m.p.a.Budget().SetLimit(max(0, m.p.a.Budget().Used()+frames*frameSize))
+	b := m.p.a.Budget()
+	b.SetLimit(max(0, b.Used()+frames*frameSize))
+	m.most = max(b.Limit(), b.Used())
 }
 
 // reopen opens what a dead process leaves: pins, and objects that nobody wants.
@@ -339,6 +343,11 @@ func (m *model) invariants(t *rapid.T) {
 			m.verify(t, h)
 		}
 	}
+	b := m.p.a.Budget()
+	if b.Used() > m.most {
+		t.Fatalf("%d bytes taken, allowed are %d", b.Used(), m.most)
+	}
+	m.most = max(b.Limit(), b.Used()) // what was given back above a lowered limit is not taken again
 }
 
 // end looks at every object, walks the pool, empties it, and closes it: nothing is left.
