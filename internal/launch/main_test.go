@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		stop := p.Relay()
+		fmt.Println("relaying")
 		s, _ := p.Wait()
 		stop()
 		fmt.Println("ended", s.Code)

@@ -91,8 +91,8 @@ func TestRelay(t *testing.T) {
 		}
 		timer := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
 		lines := bufio.NewScanner(out)
-		until(t, lines, "ready")
-		time.Sleep(20 * time.Millisecond) // Relay comes after Start
+		until(t, lines, "r") // ready and relaying, the one or the other first
+		until(t, lines, "r")
 		_ = cmd.Process.Signal(s)
 		until(t, lines, "ended 9")
 		_ = cmd.Wait()
