@@ -233,7 +233,10 @@ func (s *served) tell(now stage, fds ...int) {
 	if s.door != nil {
 		f := s.door.Stats()
 		s.last.Resent, s.last.Served, s.last.Locked = f.Resent, f.Reads+f.Writes+f.Discards, f.Locked
-		s.last.Errors = f.ReadErrors + f.WriteErrors + f.DiscardErrors + f.Malformed + f.ReplyErrors
+		s.last.Errors = f.ReadErrors + f.WriteErrors + f.DiscardErrors + f.ReplyErrors
+		if now != closed { // what reads the connection may meet its end in the middle
+			s.last.Errors += f.Malformed
+		}
 	}
 	if s.pool != nil {
 		p := s.pool.Stats()

@@ -50,7 +50,7 @@ func (t *thread) run() {
 		case 0:
 			t.serve(n)
 		case unix.EAGAIN, unix.EINTR, unix.ENOENT: // nothing, a signal, a request withdrawn while we read it
-		case unix.ENODEV: // the file system is gone
+		case unix.ENODEV, unix.ECONNABORTED: // the file system is gone
 			s.crew.stopAll()
 			return
 		default:
