@@ -142,13 +142,16 @@ func TestCrashAtEachStep(t *testing.T) {
 	}
 	for _, step := range names {
 		reached, tries := 0, 0
-		for ; reached < *stepCrashesFlag && tries < 50+5**stepCrashesFlag; tries++ {
+		for ; reached < *stepCrashesFlag && (tries < 5**stepCrashesFlag || reached == 0 && tries < 200); tries++ {
 			if c.life(step) {
 				reached++
 			}
 		}
 		if reached < *stepCrashesFlag {
-			t.Errorf("step %q: only %d processes in %d came by", step, reached, tries)
+			t.Logf("step %q: %d processes in %d came by", step, reached, tries)
+		}
+		if reached == 0 {
+			t.Errorf("step %q is never reached", step)
 		}
 	}
 	t.Logf("%d processes killed at %d steps, %d operations acknowledged", c.killed, len(names), c.ops)
