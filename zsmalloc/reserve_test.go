@@ -101,9 +101,7 @@ func TestReserveIsKept(t *testing.T) {
 	for l := range p.lanes {
 		before[l] = p.lanes[l].readyFrames.Load()
 	}
-	if p.releaseReady(0) == 0 {
-		t.Error("nothing was released")
-	}
+	p.releaseReady(0) // as somebody does who has no memory
 	for l := range uint8(lanes) {
 		if have, want := p.lanes[l].readyFrames.Load(), min(before[l], p.reserve.want(l)); have < want {
 			t.Errorf("lane %d: %d frames ready, of %d to be kept", l, have, want)
