@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 	case "run": // what a front end does: runs its arguments, ends as they do
 		os.Unsetenv(childMode)
 		NeverStop()
+		signal.Notify(make(chan os.Signal, 1), unix.SIGINT) // for one that comes when Relay no longer looks
 		p, err := Start(Spec{Args: os.Args[1:]})
 		if err != nil {
 			fmt.Println(err)

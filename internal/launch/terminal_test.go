@@ -69,7 +69,7 @@ func TestTerminal(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	fmt.Fprintln(keys, "again")
 	until(t, lines, "got again")
-	_, _ = keys.Write([]byte{3}) // Ctrl-C: the command's to deal with, once
+	_, _ = keys.Write([]byte{3, '\n'}) // Ctrl-C: the command's to deal with, once; the line ends a read that began just after it
 	until(t, lines, "interrupted")
 	_ = cmd.Wait() // what it prints last is lost: the terminal hangs up with its session leader
 	if cmd.ProcessState.ExitCode() != 5 {
