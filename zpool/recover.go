@@ -27,53 +27,114 @@ type Recovered struct {
 // all that was stored, releases all memory that is not needed for it, and owns f afterwards. Of the options, those that
 // are fixed in the store are ignored. A store that cannot be one is an error, and f is closed.
 func Open(f *os.File, o Options) (*Pool, Recovered, error) {
-	a, err := arena.Open(f, arena.NewBudget(math.MaxInt64))
-	if err != nil {
-		return nil, Recovered{}, fmt.Errorf("zpool: open: %w", errors.Join(err, f.Close()))
-	}
-	used := a.Budget().Used()
-	a.Budget().SetLimit(used + min(o.MaxBytes, math.MaxInt64-used))
-	p, r, err := openIn(a, o)
-	if err != nil {
-		return nil, r, fmt.Errorf("zpool: open: %w", errors.Join(err, a.Close()))
-	}
-	return p, r, nil
-}
-
-func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
-	s, err := readSuperblock(a)
+	s, err := Prepare(f, o)
 	if err != nil {
 		return nil, Recovered{}, err
+	}
+	return s.Open()
+}
+
+// Standby is ready to open a store that another process still uses, and then takes next to no memory for it: for a
+// successor that is needed when there is none to be had, because swap is what would make some free.
+type Standby struct {
+	o  Options
+	a  *arena.Arena
+	s  superblock
+	zs *zsmalloc.Recovery
+}
+
+// Prepare maps the store in f, and owns f afterwards, errors included. The options are those of Open.
+func Prepare(f *os.File, o Options) (*Standby, error) {
+	a, err := arena.Map(f, arena.NewBudget(math.MaxInt64))
+	if err != nil {
+		return nil, fmt.Errorf("zpool: open: %w", errors.Join(err, f.Close()))
+	}
+	s, err := prepareIn(a, o)
+	if err != nil {
+		return nil, fmt.Errorf("zpool: open: %w", errors.Join(err, a.Close()))
+	}
+	return s, nil
+}
+
+func prepareIn(a *arena.Arena, o Options) (*Standby, error) {
+	s, err := readSuperblock(a)
+	if err != nil {
+		return nil, err
 	}
 	o = o.withDefaults()
 	o.Slots, o.ChainSize, o.CeilingBytes = s.slots, int(s.chain), max(s.maxFrames*arena.FrameSize, o.MaxBytes)
 	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	zs, err := zsmalloc.Prepare(a, s.zsBase(), s.zsmalloc())
+	if err != nil {
+		return nil, err
+	}
+	return &Standby{o: o, a: a, s: s, zs: zs}, nil
+}
+
+// Refresh takes what memory it would take to open the store now. Call it now and then: what has come since is what Open
+// must take.
+func (s *Standby) Refresh() error {
+	err := errors.Join(s.a.MapTables(), s.zs.Foresee())
+	if err != nil {
+		return fmt.Errorf("zpool: standby: %w", err)
+	}
+	return nil
+}
+
+// Open is like the function of that name. It uses the standby up.
+func (s *Standby) Open() (*Pool, Recovered, error) {
+	if err := s.a.Count(); err != nil {
+		return nil, Recovered{}, fmt.Errorf("zpool: open: %w", errors.Join(err, s.Close()))
+	}
+	budget := s.a.Budget()
+	used := budget.Used()
+	budget.SetLimit(used + min(s.o.MaxBytes, math.MaxInt64-used))
+	p, r, err := s.open()
+	if err != nil {
+		return nil, r, fmt.Errorf("zpool: open: %w", errors.Join(err, s.a.Close()))
+	}
+	return p, r, nil
+}
+
+// Close gives up a standby that was not opened.
+func (s *Standby) Close() error { return errors.Join(s.zs.Abort(), s.a.Close()) }
+
+// openIn opens the store in an arena whose memory is counted.
+func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
+	s, err := prepareIn(a, o)
+	if err != nil {
 		return nil, Recovered{}, err
 	}
-	table := newSlots(a, s.tableBase(), s.slots)
+	return s.open()
+}
+
+func (s *Standby) open() (*Pool, Recovered, error) {
+	table := newSlots(s.a, s.s.tableBase(), s.s.slots)
 	if err := table.adopt(); err != nil {
-		return nil, Recovered{}, err
+		return nil, Recovered{}, errors.Join(err, s.zs.Abort())
 	}
-	zs, err := zsmalloc.Open(a, s.zsBase(), s.zsmalloc())
-	if err != nil {
-		return nil, Recovered{}, err
+	if err := s.zs.Begin(); err != nil {
+		return nil, Recovered{}, errors.Join(err, s.zs.Abort())
 	}
-	found, err := adoptSlots(table, zs)
+	s.zs.Keep(s.o.ReserveBytes / arena.FrameSize)
+	found, err := adoptSlots(table, s.zs)
 	if err != nil {
-		return nil, found.Recovered, errors.Join(err, zs.Abort())
+		return nil, found.Recovered, errors.Join(err, s.zs.Abort())
 	}
 	step("recover: slots adopted")
-	pool, err := zs.Finish()
+	pool, err := s.zs.Finish()
 	if err != nil {
 		return nil, found.Recovered, err
 	}
-	p, err := assemble(a, s, pool, table, o)
+	p, err := assemble(s.a, s.s, pool, table, s.o)
 	if err != nil {
 		return nil, found.Recovered, err
 	}
-	found.Unclaimed = uint64(zs.Unclaimed())
+	found.Unclaimed = uint64(s.zs.Unclaimed())
 	p.inherit(found)
-	a.Budget().SetLimit(o.MaxBytes)
+	s.a.Budget().SetLimit(s.o.MaxBytes)
 	step("recover: done")
 	return p, found.Recovered, nil
 }

@@ -3,8 +3,14 @@ package zpool
 import (
 	"bytes"
 	"errors"
+	"os"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/arena"
 )
 
 // A pool with a reserve stores as much as one without, takes over a store that was made without, and hands it on.
@@ -41,4 +47,84 @@ func TestReserve(t *testing.T) {
 			t.Fatalf("slot %d changed", slot)
 		}
 	}
+}
+
+// A standby opens the store of another process, and stores what that one had in reserve, without a frame from the system.
+func TestStandby(t *testing.T) {
+	var none atomic.Bool
+	undo := arena.SetFault(func(op arena.Op, _, _ int64) error {
+		if op == arena.OpCommit && none.Load() {
+			return errors.New("no memory")
+		}
+		return nil
+	})
+	defer undo()
+	o := Options{Slots: 20_000, MaxBytes: 64 << 20, ReserveBytes: 8 << 20}
+	old, err := New(o)
+	noErr(t, err)
+	if old.File() == nil {
+		noErr(t, old.Close())
+		t.Skip("the store is in Go memory, as race builds have it: nobody else can open it")
+	}
+	page, got := make([]byte, PageSize), make([]byte, PageSize)
+	w := old.NewWorker()
+	store := func(from, to uint64) (stored uint64) {
+		for slot := from; slot < to; slot++ {
+			makePage(page, int(slot%pageKinds), slot)
+			if err := w.Store(slot, page); errors.Is(err, ErrNoMemory) {
+				return slot
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return to
+	}
+	first := store(0, 3000)
+	fd, err := unix.FcntlInt(old.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	noErr(t, err)
+	s, err := Prepare(os.NewFile(uintptr(fd), "store"), o)
+	noErr(t, err)
+	store(first, first+500) // it is in use still
+	noErr(t, s.Refresh())
+	noErr(t, old.Close())
+
+	none.Store(true)
+	p, rec, err := s.Open()
+	noErr(t, err)
+	defer checkAndClose(t, p)
+	if rec.Pages < first || rec.Lost+rec.Unclaimed != 0 {
+		t.Errorf("%+v of %d pages", rec, first)
+	}
+	w = p.NewWorker()
+	end := store(10_000, 20_000)
+	if end < 10_500 {
+		t.Errorf("%d pages fit into a reserve of 8 MiB", end-10_000)
+	}
+	for slot := range uint64(20_000) {
+		if slot < first || slot >= 10_000 && slot < end {
+			makePage(page, int(slot%pageKinds), slot)
+			noErr(t, w.Load(slot, got))
+			if !bytes.Equal(got, page) {
+				t.Fatalf("slot %d changed", slot)
+			}
+		}
+	}
+	none.Store(false)
+}
+
+// A standby that is not needed leaves the store as it is.
+func TestStandbyCloses(t *testing.T) {
+	p, err := New(Options{Slots: 1000, MaxBytes: 4 << 20})
+	noErr(t, err)
+	defer checkAndClose(t, p)
+	if p.File() == nil {
+		t.Skip("the store is in Go memory")
+	}
+	noErr(t, p.NewWorker().Store(7, bytes.Repeat([]byte("standby "), PageSize/8)))
+	fd, err := unix.FcntlInt(p.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	noErr(t, err)
+	s, err := Prepare(os.NewFile(uintptr(fd), "store"), Options{MaxBytes: 4 << 20})
+	noErr(t, err)
+	noErr(t, s.Refresh())
+	noErr(t, s.Close())
 }

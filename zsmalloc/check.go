@@ -178,7 +178,10 @@ func (k *checker) tables() {
 		if l+1 < lanes {
 			end = p.lanes[l+1].descriptors
 		}
-		resident(fmt.Sprintf("descriptors of lane %d", l), p.private, p.lanes[l].descriptors, end, used(p.lanes[l].fresh.Load(), zspageSize))
+		resident(fmt.Sprintf("descriptors of lane %d", l), p.private, p.lanes[l].descriptors, end, int64(p.lanes[l].described)*zspageSize)
+		if p.lanes[l].described != 0 && p.lanes[l].described < p.lanes[l].fresh.Load() {
+			k.errorf("lane %d: %d descriptors for %d runs", l, p.lanes[l].described, p.lanes[l].fresh.Load())
+		}
 	}
 }
 

@@ -12,7 +12,8 @@ type lane struct {
 	descriptors int64  // of run 0 in the private arena
 	runs        uint32 // runs 1..runs-1 exist; run 0 is nobody
 
-	fresh atomic.Uint32 // the first run that was never used; written under mu
+	fresh     atomic.Uint32 // the first run that was never used; written under mu
+	described uint32        // runs below have descriptors, used or not; written under mu
 
 	mu struct {
 		sync.Mutex
@@ -84,20 +85,27 @@ func (p *Pool) takeRun(l uint8, frames int) (uint32, *zspage, error) {
 // commitDescriptors commits the frames of the tables that run is the first to need. It is called for each run
 // of a lane in order. Preconditions: the lane's mu is held, or nobody else makes runs.
 func (p *Pool) commitDescriptors(l uint8, run uint32) error {
-	first := run == 1 // run 0 is never used, so run 1 opens the first frame of each table
-	if off := p.lanes[l].descriptors + int64(run)*zspageSize; first || off%frameSize == 0 {
-		if err := p.private.Commit(off/frameSize*frameSize, frameSize); err != nil {
-			return err
-		}
+	if err := p.describe(l, run); err != nil {
+		return err
 	}
-	if off := p.hugeHeaders + int64(run)*headerSize; l == 0 && (first || off%frameSize == 0) {
+	if off := p.hugeHeaders + int64(run)*headerSize; l == 0 && (run == 1 || off%frameSize == 0) { // run 0 is never used
 		if err := p.a.Commit(off/frameSize*frameSize, frameSize); err != nil {
-			if d := p.lanes[l].descriptors + int64(run)*zspageSize; first || d%frameSize == 0 {
-				_ = p.private.Release(d/frameSize*frameSize, frameSize)
-			}
 			return err
 		}
 		step("lane: huge headers grown")
+	}
+	return nil
+}
+
+// describe commits descriptors for all runs of the lane up to run. Preconditions: as of commitDescriptors.
+func (p *Pool) describe(l uint8, run uint32) error {
+	const perFrame = frameSize / zspageSize
+	ln := &p.lanes[l]
+	for ln.described <= run {
+		if err := p.private.Commit(ln.descriptors+int64(ln.described)*zspageSize, frameSize); err != nil {
+			return err
+		}
+		ln.described += perFrame
 	}
 	return nil
 }

@@ -17,7 +17,9 @@ type Recovery struct {
 	extents []extent     // what was resident in the region when it was opened, by rising offset
 	adopted []uint64     // bitmap of handles
 	top     Handle       // the largest adopted
-	zspages []zspageName // those that hold adopted objects
+	zspages []zspageName // those that hold adopted objects, and free runs that are kept
+	keep    int64        // frames of free runs that may be kept, for a reserve; 0: none
+	kept    int64        // of them
 	left    int          // objects that nobody adopted, once Finish was called
 }
 
@@ -30,25 +32,64 @@ type zspageName struct {
 
 // Open begins the recovery of a pool that was made with the same options in the same region of the arena.
 func Open(a *arena.Arena, base int64, o Options) (*Recovery, error) {
+	r, err := Prepare(a, base, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Begin(); err != nil {
+		return nil, errors.Join(err, r.Abort())
+	}
+	return r, nil
+}
+
+// Prepare is for somebody who will have to Begin when there is no memory to be had. Until Begin, the arena may still be in
+// use by others.
+func Prepare(a *arena.Arena, base int64, o Options) (*Recovery, error) {
 	p, err := newPool(a, base, o)
 	if err != nil {
 		return nil, err
 	}
-	r := &Recovery{p: p}
-	first := int64(0)
-	err = a.Resident(p.handles.base, frameSize, func(_, n int64) { first = n })
+	return &Recovery{p: p}, nil
+}
+
+// Foresee takes what private memory it would now take to recover what is in the arena, before Begin. It may be called
+// again when more has come.
+func (r *Recovery) Foresee() error {
+	p := r.p
+	for l := range uint8(lanes) {
+		ln, last := &p.lanes[l], int64(0)
+		stride := int64(frameSize) << l
+		if err := p.a.Resident(ln.base, int64(ln.runs)*stride, func(off, n int64) { last = (off + n - ln.base - 1) / stride }); err != nil {
+			return err
+		}
+		if err := p.describe(l, uint32(min(last+foreseen, int64(ln.runs)-1))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foreseen is how many runs of a lane may be added between Foresee and Begin: a few frames of descriptors.
+const foreseen = 1024
+
+// Begin begins the recovery: from now on nobody else may use the arena.
+func (r *Recovery) Begin() error {
+	p, first := r.p, int64(0)
+	err := p.a.Resident(p.handles.base, frameSize, func(_, n int64) { first = n })
 	if err == nil && first == 0 {
-		err = a.Commit(p.handles.base, frameSize)
+		err = p.a.Commit(p.handles.base, frameSize)
 	}
 	if err == nil {
-		err = a.Resident(base, o.Layout(), func(off, n int64) { r.extents = append(r.extents, extent{off, off + n}) })
-	}
-	if err != nil {
-		return nil, errors.Join(err, p.private.Close())
+		end := p.frames(lanes-1, p.lanes[lanes-1].runs)
+		err = p.a.Resident(p.handles.base, end-p.handles.base, func(off, n int64) { r.extents = append(r.extents, extent{off, off + n}) })
 	}
 	step("recover: opened")
-	return r, nil
+	return err
 }
+
+// Keep lets Finish leave up to so many frames of free runs as they are, ready for use, which it would release otherwise. They
+// are for StartReserve: what the process before had in reserve, this one has from the beginning.
+func (r *Recovery) Keep(frames int64) { r.keep = frames }
 
 // resident reports whether a range was committed when the pool was opened. Touching one that was not would
 // fault in memory that nobody counts.
@@ -131,12 +172,8 @@ func (r *Recovery) isAdopted(h Handle) bool {
 // adoptZspage notes that the zspage at l holds an adopted object.
 func (r *Recovery) adoptZspage(c *class, l location) error {
 	p, run := r.p, l.run()
-	ln := &p.lanes[c.lane]
-	for next := ln.fresh.Load(); next <= run; next++ {
-		if err := r.commitTables(c.lane, next); err != nil {
-			return err
-		}
-		ln.fresh.Store(next + 1)
+	if err := r.reach(c.lane, run); err != nil {
+		return err
 	}
 	z := p.zspageAt(c.lane, run)
 	switch {
@@ -150,13 +187,23 @@ func (r *Recovery) adoptZspage(c *class, l location) error {
 	return nil
 }
 
+// reach makes all runs of the lane up to run ones that were used once.
+func (r *Recovery) reach(l uint8, run uint32) error {
+	ln := &r.p.lanes[l]
+	for next := ln.fresh.Load(); next <= run; next++ {
+		if err := r.commitTables(l, next); err != nil {
+			return err
+		}
+		ln.fresh.Store(next + 1)
+	}
+	return nil
+}
+
 // commitTables is commitDescriptors for tables of which a part is there already.
 func (r *Recovery) commitTables(l uint8, run uint32) error {
 	p := r.p
-	if off := p.lanes[l].descriptors + int64(run)*zspageSize; run == 1 || off%frameSize == 0 {
-		if err := p.private.Commit(off/frameSize*frameSize, frameSize); err != nil {
-			return err
-		}
+	if err := p.describe(l, run); err != nil {
+		return err
 	}
 	off := (p.hugeHeaders + int64(run)*headerSize) / frameSize * frameSize
 	if l == 0 && !r.resident(off, frameSize) && (run == 1 || (p.hugeHeaders+int64(run)*headerSize)%frameSize == 0) {
@@ -191,6 +238,9 @@ func (r *Recovery) countUnclaimed() {
 func (r *Recovery) Finish() (*Pool, error) {
 	p := r.p
 	r.countUnclaimed()
+	if err := r.keepReady(); err != nil {
+		return nil, errors.Join(err, p.private.Close())
+	}
 	slices.SortFunc(r.zspages, func(a, b zspageName) int {
 		if a.lane != b.lane {
 			return int(a.lane) - int(b.lane)
@@ -198,6 +248,9 @@ func (r *Recovery) Finish() (*Pool, error) {
 		return int(int64(a.run) - int64(b.run))
 	})
 	for _, n := range r.zspages {
+		if !p.zspageAt(n.lane, n.run).used {
+			continue // it is kept as it is
+		}
 		if err := r.rebuildZspage(n); err != nil {
 			return nil, errors.Join(err, p.private.Close())
 		}
@@ -210,11 +263,54 @@ func (r *Recovery) Finish() (*Pool, error) {
 	for l := range uint8(lanes) {
 		for run := p.lanes[l].fresh.Load() - 1; run > 0; run-- {
 			if z := p.zspageAt(l, run); !z.used {
+				p.readyFrames.Add(int64(z.committed.Load()))
 				p.push(l, run, z)
 			}
 		}
 	}
 	return p, nil
+}
+
+// keepReady finds free runs all of whose frames are there, an equal share of each lane and then whatever else there is.
+func (r *Recovery) keepReady() error {
+	if r.keep == 0 {
+		return nil
+	}
+	for _, share := range []int64{r.keep / lanes, r.keep} {
+		for l := range uint8(lanes) {
+			if err := r.keepReadyOf(l, share); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keepReadyOf keeps free runs of a lane, up to share frames more.
+func (r *Recovery) keepReadyOf(l uint8, share int64) error {
+	p := r.p
+	ln, stride := &p.lanes[l], int64(frameSize)<<l
+	end := ln.base + int64(ln.runs)*stride
+	for _, e := range r.extents {
+		first := max(e.off, ln.base+stride) // run 0 is nobody
+		for off := ln.base + (first-ln.base+stride-1)/stride*stride; off+stride <= min(e.end, end); off += stride {
+			run := uint32((off - ln.base) / stride)
+			if min(r.keep-r.kept, share) < 1<<l {
+				return nil
+			}
+			if run < ln.fresh.Load() && (p.zspageAt(l, run).used || p.zspageAt(l, run).committed.Load() > 0) {
+				continue
+			}
+			if err := r.reach(l, run); err != nil {
+				return err
+			}
+			p.zspageAt(l, run).committed.Store(1 << l)
+			ln.taken.Add(1 << l)
+			r.zspages = append(r.zspages, zspageName{l, run})
+			r.kept, share = r.kept+1<<l, share-1<<l
+		}
+	}
+	return nil
 }
 
 // rebuildZspage counts and links one zspage, and makes a free list of the objects that nobody adopted.
@@ -278,6 +374,12 @@ func (r *Recovery) rebuildHandles() error {
 	t := &r.p.handles
 	tableEnd := t.base + (int64(t.max)+1)*8
 	end := (t.base + (int64(r.top)+1)*8 + frameSize - 1) / frameSize * frameSize
+	if r.keep > 0 {
+		for used := end; end < min(used+handlesAhead*8, r.p.hugeHeaders) && r.resident(end, frameSize); {
+			end += frameSize
+		}
+		t.ahead.Store(uint32(min((end-t.base)/8, int64(t.max)+1)))
+	}
 	if tail := r.p.hugeHeaders - end; tail > 0 {
 		if err := r.p.a.Discard(end, tail); err != nil {
 			return err

@@ -42,8 +42,9 @@ type reserve struct {
 	done    chan struct{}
 }
 
-// StartReserve fills the reserve as far as it can, and from then on Malloc takes runs from it only. It must not be called
-// twice, nor concurrently with Malloc.
+// StartReserve fills the reserve as far as it can, and from then on Malloc takes runs from it only. If recovery has kept
+// what was in reserve, that has to do until the thread has found more. It must not be called twice, nor concurrently with
+// Malloc.
 func (p *Pool) StartReserve(o ReserveOptions) error {
 	r := &p.reserve
 	event, err := bell.New()
@@ -51,7 +52,9 @@ func (p *Pool) StartReserve(o ReserveOptions) error {
 		return fmt.Errorf("zsmalloc: reserve: %w", err)
 	}
 	*r = reserve{p: p, frames: o.Frames, thread: o.Thread, bell: event, done: make(chan struct{})}
-	r.limited.Store(errors.Is(r.fill(), arena.ErrLimit))
+	if p.readyFrames.Load() == 0 {
+		r.limited.Store(errors.Is(r.fill(), arena.ErrLimit))
+	}
 	r.on.Store(true)
 	p.handles.reserved.Store(true)
 	go r.run()

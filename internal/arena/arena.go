@@ -26,6 +26,8 @@ type Arena struct {
 	base   address // of the mapping; nil for an arena on the heap
 	heap   *heap   // its chunks; nil for a mapped arena
 	memory         // how memory is had: mapped or heap
+
+	counted bool // the budget knows what is resident
 }
 
 // memory is what the two kinds of arena differ in. Ranges are whole frames, within the arena.
@@ -33,6 +35,7 @@ type memory interface {
 	commit(off, n int64) error
 	release(off, n int64) error
 	resident(off, n int64, visit func(off, n int64)) error
+	mapTables() error
 	file() *os.File
 	close() error
 }
@@ -48,15 +51,34 @@ func New(name string, size int64, budget *Budget) (*Arena, error) {
 // Open maps an arena that another process, or an earlier arena of this one, made: f is its File.
 // What is resident in it counts as taken from the budget, whatever its limit. The arena owns f afterwards.
 func Open(f *os.File, budget *Budget) (*Arena, error) {
-	a, err := openMapped(f, budget)
+	a, err := Map(f, budget)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Resident(0, a.size, func(_, n int64) { budget.adopt(n) }); err != nil {
+	if err := a.Count(); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
 }
+
+// Map is Open without the Count, for an arena that another process is still using.
+func Map(f *os.File, budget *Budget) (*Arena, error) { return openMapped(f, budget) }
+
+// Count takes from the budget, whatever its limit, what is resident. From then on nobody else may use the arena.
+func (a *Arena) Count() error {
+	there := int64(0)
+	if err := a.Resident(0, a.size, func(_, n int64) { there += n }); err != nil {
+		return err
+	}
+	a.budget.adopt(there)
+	a.counted = true
+	return nil
+}
+
+// MapTables makes the page tables of this process for all that is resident, so that to touch it takes no memory later. It
+// may be called while other processes use the arena; then a frame that is released just now may be committed again, and
+// is counted by nobody until the next Count.
+func (a *Arena) MapTables() error { return a.mapTables() }
 
 func roundUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
 
@@ -127,8 +149,11 @@ func (a *Arena) File() *os.File { return a.file() }
 // The memory lives on while another process holds the file.
 func (a *Arena) Close() error {
 	var there int64
-	err := a.Resident(0, a.size, func(_, n int64) { there += n })
-	a.budget.Give(there)
+	var err error
+	if a.counted {
+		err = a.Resident(0, a.size, func(_, n int64) { there += n })
+		a.budget.Give(there)
+	}
 	a.base = nil
 	return errors.Join(err, a.close())
 }

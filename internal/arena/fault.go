@@ -55,5 +55,7 @@ func (f *faulty) resident(off, n int64, visit func(off, n int64)) error {
 	return f.m.resident(off, n, visit)
 }
 
+func (f *faulty) mapTables() error { return f.m.mapTables() }
+
 func (f *faulty) file() *os.File { return f.m.file() }
 func (f *faulty) close() error   { return f.m.close() }

@@ -22,7 +22,7 @@ type chunk struct {
 func newHeap(size int64, budget *Budget) *Arena {
 	size = roundUp(size, ChunkSize)
 	h := &heap{chunks: make([]atomic.Pointer[chunk], size/ChunkSize)}
-	return &Arena{budget: budget, size: size, heap: h, memory: wrap(h)}
+	return &Arena{budget: budget, size: size, heap: h, memory: wrap(h), counted: true}
 }
 
 // each calls visit for every frame of a range.
@@ -91,6 +91,8 @@ func (h *heap) mustBeCommitted(off, n int64) *chunk {
 	}
 	return c
 }
+
+func (h *heap) mapTables() error { return nil } // it has none of its own
 
 func (h *heap) file() *os.File { return nil }
 

@@ -26,7 +26,11 @@ func newMapped(name string, size int64, budget *Budget) (*Arena, error) {
 		f.Close()
 		return nil, fmt.Errorf("reserve %d bytes: %w", size, err)
 	}
-	return openMapped(f, budget)
+	a, err := openMapped(f, budget)
+	if err == nil {
+		a.counted = true // nothing
+	}
+	return a, err
 }
 
 func memfd(name string) (*os.File, error) {
@@ -104,6 +108,27 @@ func (m *mapped) resident(off, n int64, visit func(off, n int64)) error {
 		}
 		off = min(hole, end)
 		visit(data, off-data)
+	}
+	return nil
+}
+
+// tableBytes is what one page of page tables maps, on x86-64 and with pages of 4 KiB on arm64.
+const tableBytes = 2 << 20
+
+// mapTables touches one page of each range that has a page table of its own.
+func (m *mapped) mapTables() error {
+	for off, end := int64(0), int64(len(m.mem)); off < end; {
+		data, err := unix.Seek(int(m.f.Fd()), off, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // only a hole is left
+		}
+		if err != nil {
+			return fmt.Errorf("seek data: %w", err)
+		}
+		if err := unix.Madvise(m.mem[data:data+FrameSize], unix.MADV_POPULATE_READ); err != nil && err != unix.EINTR && err != unix.EAGAIN {
+			return fmt.Errorf("map page tables: %w", err)
+		}
+		off = (data/tableBytes + 1) * tableBytes
 	}
 	return nil
 }

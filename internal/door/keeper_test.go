@@ -37,8 +37,8 @@ type server struct {
 }
 
 const (
-	eventLimit = 30 * time.Second // for an event that must come
-	deathLimit = 15 * time.Second // for a process that is to end
+	eventLimit = 3 * time.Minute // for an event that must come
+	deathLimit = time.Minute     // for a process that is to end
 )
 
 // newKeeper starts the first server, which opens the door. When the test ends the door is closed, whatever happened.

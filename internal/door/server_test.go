@@ -60,6 +60,7 @@ type event struct {
 	Stored, Memory int64  // pages and bytes of the pool
 	Migrated       uint64 // objects moved by compaction
 	Locked         bool   // the buffers
+	Faults         int64  // page faults since a standby was told to go on
 }
 
 // orders of the keeper.
@@ -80,10 +81,12 @@ func monotonic() time.Duration {
 
 // served is a server's side of a test.
 type served struct {
-	pool *zpool.Pool
-	door *Door
-	mu   sync.Mutex // held to tell
-	last event
+	faults int64          // when a standby was told to go on
+	ready  *zpool.Standby // of a standby
+	pool   *zpool.Pool
+	door   *Door
+	mu     sync.Mutex // held to tell
+	last   event
 }
 
 // serve is the server: it opens a door with a record in the folder args[0], or, if names of handles follow, adopts one.
@@ -109,13 +112,7 @@ func serve(args []string) error {
 		run = s.open
 	}
 	if os.Getenv(standbyEnv) != "" {
-		if err := guard.Warm(standbyHeap); err != nil {
-			return err
-		}
-		if s.tell(standby); listen() != goOn {
-			return nil
-		}
-		if err := guard.Hurry(); err != nil {
+		if on, err := s.standBy(handles); !on {
 			return err
 		}
 	}
@@ -133,6 +130,37 @@ func serve(args []string) error {
 	stopWatch()
 	stopCompact()
 	return s.obey(order, record)
+}
+
+func pageFaults() int64 {
+	var use unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &use)
+	return use.Minflt + use.Majflt
+}
+
+// standBy takes all that it takes to go on where another server ends, waits for the order to do so, and reports whether
+// it came.
+func (s *served) standBy(handles map[string]int) (on bool, err error) {
+	if s.ready, err = zpool.Prepare(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptions()); err != nil {
+		return false, err
+	}
+	if err := errors.Join(s.ready.Refresh(), guard.Warm(standbyHeap)); err != nil {
+		return false, err
+	}
+	stop := again(func() time.Duration {
+		if err := s.ready.Refresh(); err != nil {
+			finish(err)
+		}
+		return time.Second
+	})
+	s.tell(standby)
+	on = listen() == goOn
+	stop()
+	s.faults = pageFaults()
+	if on && !whole.without("hurry") {
+		err = guard.Hurry()
+	}
+	return on && err == nil, err
 }
 
 func poolOptions() zpool.Options {
@@ -213,7 +241,12 @@ func (s *served) open(state string, _ map[string]int) (record *swapdev.Run, err 
 
 func (s *served) adopt(_ string, handles map[string]int) (record *swapdev.Run, err error) {
 	s.tell(opening)
-	pool, found, err := zpool.Open(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptions())
+	if s.ready == nil {
+		if s.ready, err = zpool.Prepare(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptions()); err != nil {
+			return nil, err
+		}
+	}
+	pool, found, err := s.ready.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +262,7 @@ func (s *served) adopt(_ string, handles map[string]int) (record *swapdev.Run, e
 func (s *served) tell(now stage, fds ...int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last.Stage, s.last.At = now, monotonic()
+	s.last.Stage, s.last.At, s.last.Faults = now, monotonic(), pageFaults()-s.faults
 	if s.door != nil {
 		f := s.door.Stats()
 		s.last.Resent, s.last.Served, s.last.Locked = f.Resent, f.Reads+f.Writes+f.Discards, f.Locked

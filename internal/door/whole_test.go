@@ -121,7 +121,8 @@ func TestWholeMachine(t *testing.T) {
 					k.server = next
 					noErr(t, k.order(goOn))
 					noErr(t, k.reach(first))
-					fmt.Printf("killed at %q, %d requests came again, the next one serves after %v\n", s.last.Stage, k.server.last.Resent, k.server.at[first]-at)
+					fmt.Printf("killed at %q, %d requests came again, the next one serves after %v, with %d page faults\n",
+						s.last.Stage, k.server.last.Resent, k.server.at[first]-at, k.server.last.Faults)
 					kills++
 					next = startStandby(t, k)
 					then = time.After(pause(r.IntN))

@@ -2,12 +2,16 @@ package guest
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
+
+var without = flag.String("without", "", "protections to leave out, by their names in door's TestWholeMachine, with commas")
 
 // pressure is a run of door's TestWholeMachine; see there for the fields.
 type pressure struct {
@@ -65,6 +69,7 @@ func TestPressure(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s on %d CPUs", name, cpus), func(t *testing.T) {
 				p.memory, p.cpus, p.Swap, p.Pages = 512, cpus, 1536, "sparse"
+				p.Without = strings.Split(*without, ",")
 				if p.Limit == 0 {
 					p.Limit = 320
 				}
