@@ -185,6 +185,12 @@ func (p *Pool) SetMaxBytes(n int64) error {
 // Compact is one step of compaction; see zsmalloc.Pool.Compact.
 func (p *Pool) Compact(budget int) (zsmalloc.Compaction, bool) { return p.zs.Compact(budget) }
 
+// Settle releases frames that compaction freed; see zsmalloc.Pool.Settle.
+func (p *Pool) Settle() { p.zs.Settle() }
+
+// Allocator returns the numbers of the allocator below, class by class. It takes each class's lock for a moment.
+func (p *Pool) Allocator() zsmalloc.Stats { return p.zs.Stats() }
+
 // Close stops the background work and forgets the store, whose memory lives on while another process holds its file.
 // No other call may be in progress or follow.
 func (p *Pool) Close() error {

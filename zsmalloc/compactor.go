@@ -11,13 +11,16 @@ type CompactorOptions struct {
 	// MinWastePercent is the share of the pool's frames that must be freeable before it begins; it goes on until
 	// half of that is left. Default 6.
 	MinWastePercent int
-	// Budget is how many bytes one step copies. Default 64 KiB.
+	// Budget is how many bytes one step copies. Default DefaultBudget.
 	Budget int
 	// Rest is how long it rests after a step, in multiples of the step's own time. Default 4: a fifth of a CPU.
 	Rest int
 	// Delay is how long it waits after a wake-up, for more of the same to come. Default 100 ms.
 	Delay time.Duration
 }
+
+// DefaultBudget is how many bytes one step of background compaction copies, unless it is told otherwise.
+const DefaultBudget = 64 << 10
 
 func (o CompactorOptions) withDefaults() CompactorOptions {
 	set := func(v *int, d int) {
@@ -26,7 +29,7 @@ func (o CompactorOptions) withDefaults() CompactorOptions {
 		}
 	}
 	set(&o.MinWastePercent, 6)
-	set(&o.Budget, 64<<10)
+	set(&o.Budget, DefaultBudget)
 	set(&o.Rest, 4)
 	if o.Delay == 0 {
 		o.Delay = 100 * time.Millisecond
@@ -133,12 +136,16 @@ func (k *compactor) run(o CompactorOptions, stop, done chan struct{}) {
 				return
 			}
 		}
-		k.p.releaseReady(k.p.readyLimit() / 2)
+		k.p.Settle()
 		if k.urgent.Swap(false) && !sleep(o.Delay) { // all was done that could be: not again at once
 			return
 		}
 	}
 }
+
+// Settle releases frames that compaction freed, as the background does after its last step: half of those that may be kept
+// ready stay.
+func (p *Pool) Settle() { p.releaseReady(p.readyLimit() / 2) }
 
 // worthCompacting reports whether at least percent of the frames in use could be freed, and not just a few.
 func (p *Pool) worthCompacting(percent int) bool {

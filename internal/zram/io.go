@@ -61,3 +61,26 @@ func (d *Device) each(what string, call func(fd int, p []byte, offset int64) (in
 	}
 	return nil
 }
+
+// Discard forgets count pages from page first on, as the kernel does when swapped pages are freed. They read as zeros.
+func (d *Device) Discard(first, count int64) error {
+	const punch = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+	for {
+		err := unix.Fallocate(int(d.file.Fd()), punch, first*PageSize, count*PageSize)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("zram: discard %s, %d pages at %d: %w", d.Path(), count, first, err)
+		}
+		return nil
+	}
+}
+
+// Compact makes the kernel compact the device's pool, all of it. Stats tells how many pages that freed.
+func (d *Device) Compact() error {
+	if err := d.write("compact", "1"); err != nil {
+		return fmt.Errorf("zram: compact %s: %w", d.Path(), err)
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/bench"
+	"github.com/zswapd/zswapd/internal/corpus"
+	"github.com/zswapd/zswapd/internal/run"
+)
+
+func benchPoolCommand() *cobra.Command {
+	var o bench.Options
+	var jsonFile, goFile string
+	c := &cobra.Command{
+		Use:   "pool [flags]",
+		Short: "Measure the pool with pages of real programs, beside zram",
+		Long: `Store, load and store again pages in the pool: compress, allocate, check, find. Tells the time of a page, what
+the pages take with all overhead counted, and what freeing and compaction leave. --against zram does the same with
+the kernel's zram and the same pages, in turn, on devices made for it and removed; this needs root.`,
+		Example: `  zswapd bench pool
+  zswapd bench pool --corpus gen:typical --codec all --threads 1,2
+  sudo zswapd bench pool --corpus DIR --against zram:lz4,zram:lzo-rle --json -`,
+		DisableFlagsInUseLine: true,
+		Args:                  noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			out, err := newOutputs(output{"--json", jsonFile}, output{"--gobench", goFile})
+			if err == nil {
+				err = usage(o.Complete())
+			}
+			if err != nil {
+				return err
+			}
+			signal.Ignore(syscall.SIGPIPE) // a reader that leaves must not leave devices behind
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			var end func()
+			o.Progress, end = progress(os.Stderr)
+			r, err := bench.Run(ctx, &o)
+			end()
+			if err != nil {
+				return err
+			}
+			return errors.Join(r.WriteText(out.text), out.write("--json", r.WriteJSON), out.write("--gobench", r.WriteGoBench))
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringArrayVar(&o.Corpora, "corpus", nil, "file of raw 4 KiB pages, folder of such files named *.bin, or gen:NAME; repeatable (default all generated ones)")
+	f.BoolVar(&o.Together, "together", false, "all corpora in one pool")
+	f.StringSliceVar(&o.Codecs, "codec", nil, "codecs of the pool, or all (default "+compressor.Default+")")
+	f.StringSliceVar(&o.Against, "against", nil, "measure the kernel's zram beside it, such as zram:lz4,zram:lzo-rle; needs root")
+	f.IntSliceVar(&o.Threads, "threads", nil, "numbers of threads (default 1)")
+	f.IntVar(&o.Rounds, "rounds", 5, "rounds that count, of which the median is taken")
+	f.Int64Var(&o.MaxPages, "pages", 0, "pages of a corpus, from its first on (default all; 8192 of generated ones)")
+	f.StringVar(&jsonFile, "json", "", "write the result to this file as JSON; - for the standard output")
+	f.StringVar(&goFile, "gobench", "", "write the result to this file as Go benchmarks, for benchstat; - for the standard output")
+	_ = c.RegisterFlagCompletionFunc("codec", cobra.FixedCompletions(append(compressor.Names(), "all"), cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("corpus", cobra.FixedCompletions(corpus.Generated(), cobra.ShellCompDirectiveDefault))
+	return c
+}
+
+// noArguments refuses arguments that are no flags.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return run.UsageError{Err: fmt.Errorf("%q: %s takes flags only; see %s --help", args[0], c.CommandPath(), c.CommandPath())}
+	}
+	return nil
+}
+
+// usage marks an error, if it is one, as the user's.
+func usage(err error) error {
+	if err != nil {
+		err = run.UsageError{Err: err}
+	}
+	return err
+}
+
+// output is a flag and the file that it names: "" for none, - for the standard output.
+type output struct{ flag, file string }
+
+// outputs are the files of a measurement.
+type outputs struct {
+	all  []output
+	text io.Writer // for people: the standard output, or standard error if that is taken
+}
+
+// newOutputs finds out now whether they can be written, not after everything was measured.
+func newOutputs(all ...output) (*outputs, error) {
+	o := &outputs{all: all, text: os.Stdout}
+	for _, f := range all {
+		switch {
+		case f.file == "-" && o.text != os.Stdout:
+			return nil, run.UsageError{Err: fmt.Errorf("%s -: the standard output is taken", f.flag)}
+		case f.file == "-":
+			o.text = os.Stderr
+		case f.file != "":
+			w, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE, 0o644)
+			if err != nil {
+				return nil, run.UsageError{Err: fmt.Errorf("%s: %w", f.flag, err)}
+			}
+			_ = w.Close() // nothing was written
+		}
+	}
+	return o, nil
+}
+
+// write lets write write to the file of a flag, if it was given.
+func (o *outputs) write(flag string, write func(io.Writer) error) error {
+	for _, f := range o.all {
+		switch {
+		case f.flag != flag || f.file == "":
+		case f.file == "-":
+			return write(os.Stdout)
+		default:
+			w, err := os.Create(f.file)
+			if err != nil {
+				return fmt.Errorf("%s: %w", flag, err)
+			}
+			return errors.Join(write(w), w.Close())
+		}
+	}
+	return nil
+}

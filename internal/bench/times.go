@@ -1,0 +1,65 @@
+package bench
+
+import "slices"
+
+// op is what is done to a page.
+type op int
+
+const (
+	store   op = iota // into an empty store
+	load              // after it
+	restore           // over an older page
+	ops
+)
+
+var opNames = [ops]string{"store", "load", "restore"}
+
+// times are what one op took, block by block.
+type times struct {
+	pages  []int     // of each block
+	blocks [][]int64 // ns of each block, round by round
+	single []int64   // ns of each page, if pages were timed by themselves
+}
+
+// add notes a block of the round under way.
+func (t *times) add(block, pages int, ns int64) {
+	for len(t.blocks) <= block {
+		t.blocks, t.pages = append(t.blocks, nil), append(t.pages, 0)
+	}
+	t.blocks[block], t.pages[block] = append(t.blocks[block], ns), pages
+}
+
+// perPage returns the mean over blocks of the median over rounds, in ns per page.
+func (t *times) perPage() float64 {
+	sum, pages := int64(0), 0
+	for i, rounds := range t.blocks {
+		sum += quantile(rounds, 0.5)
+		pages += t.pages[i]
+	}
+	return float64(sum) / float64(pages)
+}
+
+// perRound returns the ns per page of each round.
+func (t *times) perRound() []float64 {
+	var out []float64
+	for r := range t.blocks[0] {
+		sum, pages := int64(0), 0
+		for i, rounds := range t.blocks {
+			sum += rounds[r]
+			pages += t.pages[i]
+		}
+		out = append(out, float64(sum)/float64(pages))
+	}
+	return out
+}
+
+// alone returns the figures of pages that were timed by themselves.
+func (t *times) alone() Single {
+	return Single{NsPerPage: t.perPage(), P50: quantile(t.single, 0.5), P99: quantile(t.single, 0.99), Max: slices.Max(t.single)}
+}
+
+// quantile of a list that is not empty and stays as it is.
+func quantile(list []int64, q float64) int64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[int(q*float64(len(sorted)-1))]
+}

@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"slices"
+	"time"
+
+	"github.com/zswapd/zswapd/zpool"
+	"github.com/zswapd/zswapd/zsmalloc"
+)
+
+const headerBytes = 8 // of each object, zram's too; it lies beside the object's bytes
+
+// poolSide is zswapd with one codec.
+type poolSide struct{ codec string }
+
+func (s poolSide) name() (system, codec string) { return "zswapd", s.codec }
+func (poolSide) batch() int                     { return 1 }
+
+func (s poolSide) open(pages int64, threads int) (box, error) {
+	p, err := zpool.New(zpool.Options{
+		Slots: uint64(pages), MaxBytes: pages*(zpool.PageSize+zpool.PageSize/32) + 16<<20, Compressor: s.codec,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b := &poolBox{p: p}
+	for range threads {
+		b.users = append(b.users, poolUser{p.NewWorker()})
+	}
+	return b, nil
+}
+
+type poolBox struct {
+	p     *zpool.Pool
+	users []poolUser
+}
+
+func (b *poolBox) user(thread int) user { return b.users[thread] }
+func (b *poolBox) close() error         { return b.p.Close() }
+
+func (b *poolBox) free(page int64) error { return b.users[0].w.Invalidate(uint64(page), 1) }
+
+func (b *poolBox) usage() (usage, error) {
+	s, zs := b.p.Stats(), b.p.Allocator()
+	frames := int64(zs.Frames) + zs.ReadyFrames
+	return usage{
+		pages: s.StoredPages, incompressible: s.IncompressiblePages, compressed: s.CompressedBytes, memory: s.MemoryBytes,
+		metadata: s.MemoryBytes - frames*zpool.PageSize + int64(zs.Objects)*headerBytes,
+	}, nil
+}
+
+// compact does what the background does, without its rests.
+func (b *poolBox) compact() (c Compaction, err error) {
+	var steps []int64
+	var sum zsmalloc.Compaction
+	before := b.p.Stats().PagesCompacted
+	begin := now()
+	for more := true; more; {
+		var step zsmalloc.Compaction
+		at := now()
+		step, more = b.p.Compact(zsmalloc.DefaultBudget)
+		steps = append(steps, now()-at)
+		sum.Objects += step.Objects
+	}
+	b.p.Settle()
+	c = Compaction{
+		Frames: int64(b.p.Stats().PagesCompacted - before), Objects: int64(sum.Objects), TotalNs: now() - begin,
+		Steps: len(steps), LongestStepNs: slices.Max(steps), MedianStepNs: quantile(steps, 0.5),
+	}
+	if c.Objects > 0 {
+		c.FramesPerObject = float64(c.Frames) / float64(c.Objects)
+	}
+	return c, nil
+}
+
+type poolUser struct{ w *zpool.Worker }
+
+func (u poolUser) store(first int, pages []byte) error { return u.w.Store(uint64(first), pages) }
+func (u poolUser) load(first int, pages []byte) error  { return u.w.Load(uint64(first), pages) }
+
+var epoch = time.Now()
+
+// now is a clock that costs as little as there is, in nanoseconds.
+func now() int64 { return int64(time.Since(epoch)) }

@@ -1,0 +1,134 @@
+package corpus
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/zswapd/zswapd/internal/pagegen"
+)
+
+// PageSize is the length of a page in bytes.
+const PageSize = 4096
+
+const (
+	generated = "gen:" // begins the names of generated corpora
+	suffix    = ".bin" // ends those of files in folders
+	seed      = 7      // of generated pages
+)
+
+// Source is a corpus that can be read.
+type Source struct {
+	Name  string // java for java.bin; gen:java for generated pages
+	Pages int64  // how many it has
+
+	path string      // of the file; "" for generated pages
+	mix  pagegen.Mix // of generated pages
+}
+
+// Generated lists the generated corpora that are worth measuring: the typical mix, and each kind of page but same-filled.
+func Generated() (names []string) {
+	names = append(names, generated+"typical")
+	for k := range pagegen.Kinds {
+		if k != pagegen.Same {
+			names = append(names, generated+k.String())
+		}
+	}
+	return names
+}
+
+// Find looks corpora up: files of whole pages, folders of such files with names that end in .bin, or gen:NAME for pages
+// of package pagegen, of which there are then as many as generatedPages says. It reports every mistake at once.
+func Find(names []string, generatedPages int64) (all []Source, err error) {
+	var errs []error
+	for _, name := range names {
+		found, err := find(name, generatedPages)
+		all, errs = append(all, found...), append(errs, err)
+	}
+	seen := map[string]bool{}
+	for _, s := range all {
+		if seen[s.Name] {
+			errs = append(errs, fmt.Errorf("two corpora are called %q: their figures could not be told apart", s.Name))
+		}
+		seen[s.Name] = true
+	}
+	return all, errors.Join(errs...)
+}
+
+func find(name string, generatedPages int64) ([]Source, error) {
+	if kind, ok := strings.CutPrefix(name, generated); ok {
+		mix, err := pagegen.ParseMix(kind)
+		if err != nil {
+			return nil, fmt.Errorf("corpus %s: %w", name, err)
+		}
+		return []Source{{Name: name, Pages: generatedPages, mix: mix}}, nil
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("corpus: %w", err)
+	case !info.IsDir():
+		s, err := file(name, info)
+		return []Source{s}, err
+	}
+	return folder(name)
+}
+
+func folder(path string) (all []Source, err error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("corpus: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), suffix) {
+			continue
+		}
+		at := filepath.Join(path, e.Name())
+		info, err := os.Stat(at)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("corpus: %w", err))
+			continue
+		}
+		s, err := file(at, info)
+		all, errs = append(all, s), append(errs, err)
+	}
+	if len(all)+len(errs) == 0 {
+		errs = append(errs, fmt.Errorf("corpus %s: no files *%s in it", path, suffix))
+	}
+	return all, errors.Join(errs...)
+}
+
+func file(path string, info os.FileInfo) (Source, error) {
+	s := Source{Name: strings.TrimSuffix(info.Name(), suffix), Pages: info.Size() / PageSize, path: path}
+	if !info.Mode().IsRegular() {
+		return s, fmt.Errorf("corpus %s: no file", path)
+	}
+	if s.Pages == 0 || info.Size()%PageSize != 0 {
+		return s, fmt.Errorf("corpus %s: %d bytes are no whole pages of %d", path, info.Size(), PageSize)
+	}
+	return s, nil
+}
+
+// Read fills dst, whole pages, with as many of the corpus, from the first on.
+func (s *Source) Read(dst []byte) error {
+	if s.path == "" {
+		g := pagegen.Source{Mix: s.mix, Seed: seed}
+		for i := range len(dst) / PageSize {
+			g.Fill(dst[i*PageSize:][:PageSize], uint64(i), 0)
+		}
+		return nil
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return fmt.Errorf("corpus: %w", err)
+	}
+	defer f.Close()
+	if _, err := io.ReadFull(f, dst); err != nil {
+		return fmt.Errorf("corpus %s: %w", s.path, err)
+	}
+	return nil
+}
