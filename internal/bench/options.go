@@ -63,9 +63,11 @@ func (o *Options) Complete() error {
 		if o.MaxPages > 0 {
 			s.Pages = min(s.Pages, o.MaxPages)
 		}
-		if most := slices.Max(o.Threads); s.Pages < int64(most) && !o.Together {
-			errs = append(errs, fmt.Errorf("--threads %d: corpus %s has only %d pages", most, s.Name, s.Pages))
-		}
+		most := slices.Max(o.Threads)
+		check(s.Pages < int64(most), "--threads %d: corpus %s has only %d pages", most, s.Name, s.Pages)
+		same, err := s.SameFilled()
+		errs = append(errs, err)
+		check(same, "corpus %s: all of its %d pages are same-filled, which take no memory: no figure would mean anything", s.Name, s.Pages)
 	}
 	return errors.Join(errs...)
 }

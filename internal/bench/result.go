@@ -77,7 +77,8 @@ type SinglePage struct {
 	Load    Single `json:"load"`
 }
 
-// Single is the time of a page. NsPerPage is found as that of blocks is; the quantiles are over all pages of all rounds.
+// Single is the time of a page. NsPerPage is wall time over pages, found as that of blocks is; the quantiles are those of
+// the pages' own times, over all rounds.
 type Single struct {
 	NsPerPage float64 `json:"ns_per_page"`
 	P50       int64   `json:"p50_ns"`

@@ -114,9 +114,6 @@ func (b *bench) measureSet(ctx context.Context, set []corpus.Source) (err error)
 		rest = rest[s.Pages*corpus.PageSize:]
 	}
 	counts := corpus.Count(pages)
-	if counts.SameFilled == counts.Pages {
-		return fmt.Errorf("corpus %s: all of its %d pages are same-filled, which take no memory: no figure would mean anything", name, counts.Pages)
-	}
 	first := len(b.r.Rows)
 	for _, threads := range b.o.Threads {
 		if err := b.measureThreads(ctx, name, pages, threads); err != nil {
@@ -152,7 +149,7 @@ func (b *bench) measureThreads(ctx context.Context, name string, pages []byte, t
 	noise := machine.Watch()
 	for n := -warmUps; n < b.o.Rounds; n++ {
 		for how := range 2 {
-			b.step("%s, threads %d, round %d of %d", name, threads, max(n+1, 0), b.o.Rounds)
+			b.step("%s, threads %d, %s", name, threads, roundName(n, b.o.Rounds))
 			if err := g.round(ctx, how, n >= 0); err != nil {
 				return err
 			}
@@ -165,6 +162,13 @@ func (b *bench) measureThreads(ctx context.Context, name string, pages []byte, t
 		b.r.Rows = append(b.r.Rows, r)
 	}
 	return nil
+}
+
+func roundName(n, of int) string {
+	if n < 0 {
+		return "warming up"
+	}
+	return fmt.Sprintf("round %d of %d", n+1, of)
 }
 
 // count fills in what follows from the corpus.

@@ -16,7 +16,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "CPUs %.0f %% busy meanwhile, %.0f %% taken by other machines; rounds %d, after %d to warm memory up\n",
 		100*r.Noise.Busy, 100*r.Noise.Stolen, r.Settings.Rounds, r.Settings.WarmUpRounds)
 	fmt.Fprintf(&b, "µs a page, wall time over pages; zram is given %d pages a system call, which is its best, and zswapd a page a call;\n", r.Settings.ZRAMBatch)
-	fmt.Fprintf(&b, "page by page: a page a call on both sides, each timed by itself: mean, p50, p99\n")
+	fmt.Fprintf(&b, "alone: a page a call on both sides, each timed by itself: wall time over pages, then p50 and p99 of a page\n")
 	for rows := r.Rows; len(rows) > 0; {
 		n := 1
 		for n < len(rows) && rows[n].Corpus == rows[0].Corpus {
@@ -39,8 +39,8 @@ func writeCorpus(b *strings.Builder, rows []Row) {
 	fmt.Fprintf(b, "\n%s: %s pages, %.1f %% same-filled, %.1f %% duplicates\n",
 		c.Corpus, report.Count(c.Pages), share(c.SameFilledPages), share(c.DuplicatePages))
 	speed := table{left: 2}
-	speed.add("", "", "", "store", "restore", "load", "store", "load", "page by page", "", "")
-	speed.add("system", "codec", "threads", "µs", "µs", "µs", "MB/s", "MB/s", "store", "restore", "load")
+	speed.add("", "", "", "store", "restore", "load", "store", "load", "store alone", "restore alone", "load alone")
+	speed.add("system", "codec", "threads", "µs", "µs", "µs", "MB/s", "MB/s", "µs", "µs", "µs")
 	memory := table{left: 2}
 	memory.add("", "", "", "compressed", "effective", "same-filled", "metadata")
 	memory.add("system", "codec", "threads", "ratio", "ratio", "left out", "B/page")

@@ -31,7 +31,7 @@ func (b zramBox) usage() (usage, error) {
 	s, err := b.d.Stats()
 	return usage{
 		pages: s.OrigDataSize / zram.PageSize, incompressible: s.HugePages, compressed: s.ComprDataSize, memory: s.MemoryBytes(),
-		metadata: s.SlotTableBytes() + s.HandleBytes() + s.Objects()*headerBytes,
+		metadata: s.SlotTableBytes() + s.HandleBytes() + (s.Objects()-s.HugePages)*headerBytes,
 	}, err
 }
 

@@ -8,7 +8,9 @@ import (
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
-const headerBytes = 8 // of each object, zram's too; it lies beside the object's bytes
+// headerBytes are those of an object, zram's too. They lie beside its bytes, but those of a page that is kept as it is lie
+// in a table.
+const headerBytes = 8
 
 // poolSide is zswapd with one codec.
 type poolSide struct{ codec string }
@@ -45,7 +47,7 @@ func (b *poolBox) usage() (usage, error) {
 	frames := int64(zs.Frames) + zs.ReadyFrames
 	return usage{
 		pages: s.StoredPages, incompressible: s.IncompressiblePages, compressed: s.CompressedBytes, memory: s.MemoryBytes,
-		metadata: s.MemoryBytes - frames*zpool.PageSize + int64(zs.Objects)*headerBytes,
+		metadata: s.MemoryBytes - frames*zpool.PageSize + (int64(zs.Objects)-s.IncompressiblePages)*headerBytes,
 	}, nil
 }
 

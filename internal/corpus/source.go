@@ -115,20 +115,60 @@ func file(path string, info os.FileInfo) (Source, error) {
 
 // Read fills dst, whole pages, with as many of the corpus, from the first on.
 func (s *Source) Read(dst []byte) error {
-	if s.path == "" {
-		g := pagegen.Source{Mix: s.mix, Seed: seed}
-		for i := range len(dst) / PageSize {
-			g.Fill(dst[i*PageSize:][:PageSize], uint64(i), 0)
-		}
-		return nil
-	}
-	f, err := os.Open(s.path)
+	r, err := s.open()
 	if err != nil {
-		return fmt.Errorf("corpus: %w", err)
+		return err
 	}
-	defer f.Close()
-	if _, err := io.ReadFull(f, dst); err != nil {
-		return fmt.Errorf("corpus %s: %w", s.path, err)
+	defer r.Close()
+	if _, err := io.ReadFull(r, dst); err != nil {
+		return fmt.Errorf("corpus %s: %w", s.Name, err)
 	}
 	return nil
 }
+
+// SameFilled reports whether all of the corpus's pages are same-filled. It reads as far as it must.
+func (s *Source) SameFilled() (bool, error) {
+	r, err := s.open()
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	page := make([]byte, PageSize)
+	for range s.Pages {
+		if _, err := io.ReadFull(r, page); err != nil {
+			return false, fmt.Errorf("corpus %s: %w", s.Name, err)
+		}
+		if !SameFilled(page) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (s *Source) open() (io.ReadCloser, error) {
+	if s.path == "" {
+		return &generator{pages: pagegen.Source{Mix: s.mix, Seed: seed}}, nil
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, fmt.Errorf("corpus: %w", err)
+	}
+	return f, nil
+}
+
+// generator reads generated pages, without end.
+type generator struct {
+	pages pagegen.Source
+	next  uint64
+}
+
+// Read makes as many pages as fit p, whole ones only.
+func (g *generator) Read(p []byte) (n int, err error) {
+	for ; n+PageSize <= len(p); n += PageSize {
+		g.pages.Fill(p[n:n+PageSize], g.next, 0)
+		g.next++
+	}
+	return n, nil
+}
+
+func (*generator) Close() error { return nil }
