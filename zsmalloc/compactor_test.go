@@ -56,6 +56,29 @@ func TestCompactionIsNotWorthIt(t *testing.T) {
 	}
 }
 
+// Frames that compaction by hand freed go back to the system, as in the background.
+func TestSettle(t *testing.T) {
+	p := newTestPool(t, Options{}, 16<<20)
+	var all []object
+	for i := range 8000 {
+		all = append(all, mustPut(t, p, uint64(i), 900))
+	}
+	for i, o := range all {
+		if i%10 != 0 {
+			noErr(t, p.Free(o.h))
+		}
+	}
+	for more := true; more; {
+		_, more = p.Compact(DefaultBudget)
+	}
+	before, ready := p.a.Budget().Used(), p.Stats().ReadyFrames
+	p.Settle()
+	after, left := p.a.Budget().Used(), p.Stats().ReadyFrames
+	if before-after != (ready-left)*frameSize || ready <= left || left > p.readyLimit() {
+		t.Errorf("%d ready frames before, %d after; %d bytes before, %d after", ready, left, before, after)
+	}
+}
+
 // BenchmarkCompact frees at random and compacts: how much is copied for a frame that comes free.
 func BenchmarkCompact(b *testing.B) {
 	for _, freed := range []int{50, 90} {

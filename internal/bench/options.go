@@ -10,6 +10,7 @@ import (
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/corpus"
 	"github.com/zswapd/zswapd/internal/zram"
+	"github.com/zswapd/zswapd/zpool"
 )
 
 const (
@@ -46,7 +47,7 @@ func (o *Options) Complete() error {
 		}
 	}
 	check(o.Rounds < 1 || o.Rounds > maxRounds, "--rounds %d: want 1 to %d", o.Rounds, maxRounds)
-	check(o.MaxPages < 0, "--pages %d: want a number of pages", o.MaxPages)
+	check(o.MaxPages < 0 || o.MaxPages > zpool.MaxSlots, "--pages %d: want at most %d", o.MaxPages, int64(zpool.MaxSlots))
 	if len(o.Threads) == 0 {
 		o.Threads = []int{1}
 	}

@@ -55,18 +55,18 @@ func (b *poolBox) usage() (usage, error) {
 func (b *poolBox) compact() (c Compaction, err error) {
 	var steps []int64
 	var sum zsmalloc.Compaction
-	before := b.p.Stats().PagesCompacted
 	begin := now()
 	for more := true; more; {
 		var step zsmalloc.Compaction
 		at := now()
 		step, more = b.p.Compact(zsmalloc.DefaultBudget)
 		steps = append(steps, now()-at)
+		sum.Frames += step.Frames
 		sum.Objects += step.Objects
 	}
 	b.p.Settle()
 	c = Compaction{
-		Frames: int64(b.p.Stats().PagesCompacted - before), Objects: int64(sum.Objects), TotalNs: now() - begin,
+		Frames: int64(sum.Frames), Objects: int64(sum.Objects), TotalNs: now() - begin,
 		Steps: len(steps), LongestStepNs: slices.Max(steps), MedianStepNs: quantile(steps, 0.5),
 	}
 	if c.Objects > 0 {

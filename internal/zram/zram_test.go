@@ -95,6 +95,36 @@ func TestWriteReadStats(t *testing.T) {
 	}
 }
 
+// Discarded pages are gone, and compaction makes what is left smaller.
+func TestDiscardCompact(t *testing.T) {
+	const pages = 4096
+	d := newDevice(t, "lz4", pages)
+	b, got := newBuffer(t, pages), newBuffer(t, pages)
+	fill(b, pagegen.Only(pagegen.Java), 0)
+	must(t, d.WritePages(0, b))
+	for page := int64(0); page < pages; page++ {
+		if page%8 != 0 {
+			must(t, d.Discard(page, 1))
+			clear(b[page*PageSize:][:PageSize])
+		}
+	}
+	freed, err := d.Stats()
+	must(t, err)
+	if freed.OrigDataSize != pages/8*PageSize {
+		t.Errorf("%d bytes are stored after %d pages of %d were discarded", freed.OrigDataSize, pages-pages/8, pages)
+	}
+	must(t, d.Compact())
+	compacted, err := d.Stats()
+	must(t, err)
+	if gone := (freed.MemUsedTotal - compacted.MemUsedTotal) / PageSize; gone <= 0 || gone != compacted.CompactedPgs {
+		t.Errorf("compaction took the pool from %d to %d bytes, and says %d pages", freed.MemUsedTotal, compacted.MemUsedTotal, compacted.CompactedPgs)
+	}
+	must(t, d.ReadPages(0, got))
+	if !bytes.Equal(got, b) {
+		t.Error("pages that were not discarded changed, or others are still there")
+	}
+}
+
 func TestSwap(t *testing.T) {
 	d := newDevice(t, "lz4", 64)
 	must(t, d.SwapOn(0))
