@@ -10,7 +10,11 @@ import (
 	"github.com/zswapd/zswapd/internal/run"
 )
 
-const progressEvery = 5 * time.Second // between lines, where there is no terminal
+// Where there is no terminal, a line comes after some time and then now and then.
+const (
+	progressAfter = 2 * time.Second
+	progressEvery = 5 * time.Second
+)
 
 // progress returns what shows how far a measurement is: a live line on a terminal, elsewhere a line now and then. end
 // removes the live line.
@@ -19,11 +23,11 @@ func progress(f *os.File) (show func(done, total int, next string), end func()) 
 		l := run.NewLiveLine(f, width)
 		return func(done, total int, next string) { l.Show(percent(done, total, next)) }, l.Clear
 	}
-	last := time.Now()
-	return func(done, total int, next string) {
-		if time.Since(last) >= progressEvery {
-			last = time.Now()
-			fmt.Fprintln(f, percent(done, total, next))
+	next := time.Now().Add(progressAfter)
+	return func(done, total int, what string) {
+		if now := time.Now(); now.After(next) {
+			next = now.Add(progressEvery)
+			fmt.Fprintln(f, percent(done, total, what))
 		}
 	}, func() {}
 }

@@ -141,7 +141,7 @@ func TestWrongPageIsFound(t *testing.T) {
 func TestMissingLoadIsFound(t *testing.T) {
 	s := newBroken()
 	s.lazy = true
-	g := testGroup(t, testPages(t, 600), 1, newBroken(), s)
+	g := testGroup(t, testPages(t, 500), 1, newBroken(), s)
 	for range 2 { // with either side first
 		if err := g.round(t.Context(), inBlocks, true); err == nil || !strings.Contains(err.Error(), "came back different") {
 			t.Error(err)

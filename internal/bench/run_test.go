@@ -115,6 +115,24 @@ func checkRow(t *testing.T, w *Row, pages int64, rounds int) {
 	}
 }
 
+// Compaction goes on to its end and gives back what it freed, as in the background.
+func TestCompactsAll(t *testing.T) {
+	const pages = 4000
+	b, err := poolSide{"minlz"}.open(pages, 1)
+	must(t, err)
+	var f Freed
+	_, err = freeSome(t.Context(), b, 1, testPages(t, pages), 90, &f)
+	must(t, err)
+	p := b.(*poolBox).p
+	if c, _ := p.Compact(1 << 30); c.Objects != 0 || f.Compaction.Steps < 3 {
+		t.Errorf("%d objects could still be moved after %+v", c.Objects, f.Compaction)
+	}
+	if ready := p.Allocator().ReadyFrames; ready > 64 {
+		t.Errorf("%d frames are still kept ready", ready)
+	}
+	must(t, b.close())
+}
+
 // All corpora in one store are one row, and pages that are in two of them are duplicates.
 func TestTogether(t *testing.T) {
 	o := complete(t, Options{Corpora: []string{"gen:java", "gen:json"}, MaxPages: 700, Together: true})

@@ -6,16 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/zswapd/zswapd/internal/swaptest"
 )
-
-func TestMain(m *testing.M) {
-	unlock := swaptest.Lock()
-	code := m.Run()
-	unlock()
-	os.Exit(code)
-}
 
 func must(t *testing.T, err error) {
 	t.Helper()
