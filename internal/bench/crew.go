@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +16,8 @@ type crew struct {
 	jobs []chan func(thread int)
 	done sync.WaitGroup // of the jobs given
 	gone sync.WaitGroup // of the threads
+
+	panicked atomic.Pointer[string] // what a job's panic said
 }
 
 // newCrew starts n threads; stop ends them.
@@ -35,8 +39,7 @@ func newCrew(n int) (*crew, error) {
 			one.Set(cpus[i%len(cpus)])
 			errs[i] = unix.SchedSetaffinity(0, &one)
 			for job := range jobs {
-				job(i)
-				c.done.Done()
+				c.do(job, i)
 			}
 		}()
 	}
@@ -48,13 +51,28 @@ func newCrew(n int) (*crew, error) {
 	return c, nil
 }
 
-// each gives every thread the job and waits until all have done it.
+// each gives every thread the job and waits until all have done it. If one panicked, so does each, on the caller's
+// goroutine: there, what was opened can still be closed.
 func (c *crew) each(job func(thread int)) {
 	c.done.Add(len(c.jobs))
 	for _, jobs := range c.jobs {
 		jobs <- job
 	}
 	c.done.Wait()
+	if p := c.panicked.Load(); p != nil {
+		panic(*p)
+	}
+}
+
+func (c *crew) do(job func(thread int), thread int) {
+	defer c.done.Done()
+	defer func() {
+		if v := recover(); v != nil {
+			what := fmt.Sprintf("%v, on a thread of its own:\n%s", v, debug.Stack())
+			c.panicked.Store(&what)
+		}
+	}()
+	job(thread)
 }
 
 func (c *crew) stop() {

@@ -82,20 +82,21 @@ func (g *group) boxes() (all []box, err error) {
 	return all, nil
 }
 
-func closeAll(all []box, err error) error {
+// closeAll adds what goes wrong to an error. Deferred, it is done after a panic, too.
+func closeAll(all []box, err *error) {
 	for _, b := range all {
-		err = errors.Join(err, b.close())
+		*err = errors.Join(*err, b.close())
 	}
-	return err
 }
 
 // round measures every op of every side in new stores. It ends early with the context, whose cause it returns.
-func (g *group) round(ctx context.Context, how int, counts bool) error {
+func (g *group) round(ctx context.Context, how int, counts bool) (err error) {
 	all, err := g.boxes()
-	if err == nil {
-		err = g.measure(ctx, all, how, counts)
+	defer closeAll(all, &err)
+	if err != nil {
+		return err
 	}
-	return closeAll(all, err)
+	return g.measure(ctx, all, how, counts)
 }
 
 func (g *group) measure(ctx context.Context, all []box, how int, counts bool) error {

@@ -22,6 +22,7 @@ type broken struct {
 	flip     int  // the page that comes back with a flipped bit; -1: none
 	fail     op   // the op that fails; ops: none
 	lazy     bool // loads do nothing
+	panics   bool // when a page is stored
 }
 
 var errBroken = errors.New("broken on purpose")
@@ -57,6 +58,9 @@ type brokenUser struct {
 }
 
 func (u brokenUser) store(first int, pages []byte) error {
+	if u.s.panics {
+		panic(errBroken)
+	}
 	if u.s.fail == store {
 		return errBroken
 	}
@@ -171,6 +175,19 @@ func TestFailuresCloseAll(t *testing.T) {
 	s.fail = store
 	_, err := statesOf(t.Context(), s, pages)
 	check("states", s, err)
+}
+
+// A panic on a thread of the crew is one here, after everything was closed.
+func TestPanicClosesAll(t *testing.T) {
+	s := newBroken()
+	s.panics = true
+	g := testGroup(t, testPages(t, 600), 2, newBroken(), s)
+	defer func() {
+		if v := recover(); v == nil || !strings.Contains(v.(string), errBroken.Error()) || s.openNow.Load() != 0 {
+			t.Errorf("%v, %d stores are still open", v, s.openNow.Load())
+		}
+	}()
+	t.Error(g.round(t.Context(), inBlocks, true))
 }
 
 func TestContextEndsRound(t *testing.T) {

@@ -13,26 +13,26 @@ func statesOf(ctx context.Context, s side, pages []byte) (st States, err error) 
 		percent int
 		to      *Freed
 	}{{50, &st.Freed50}, {90, &st.Freed90}} {
-		b, err := s.open(int64(len(pages)/corpus.PageSize), 1)
-		if err != nil {
-			return st, err
-		}
-		st.Filled, err = freeSome(ctx, b, s.batch(), pages, f.percent, f.to)
-		if err := closeAll([]box{b}, err); err != nil {
+		if st.Filled, err = freeSome(ctx, s, pages, f.percent, f.to); err != nil {
 			return st, err
 		}
 	}
 	return st, nil
 }
 
-// freeSome does so with an empty store.
-func freeSome(ctx context.Context, b box, batch int, pages []byte, percent int, to *Freed) (filled Level, err error) {
+// freeSome does so with one store and one share.
+func freeSome(ctx context.Context, s side, pages []byte, percent int, to *Freed) (filled Level, err error) {
 	n := len(pages) / corpus.PageSize
+	b, err := s.open(int64(n), 1)
+	if err != nil {
+		return filled, err
+	}
+	defer closeAll([]box{b}, &err)
 	for first := 0; first < n; first += blockPages {
 		if ctx.Err() != nil {
 			return filled, context.Cause(ctx)
 		}
-		if err := callInBatches(b.user(0).store, first, batch, pages[first*corpus.PageSize:min(first+blockPages, n)*corpus.PageSize]); err != nil {
+		if err := callInBatches(b.user(0).store, first, s.batch(), pages[first*corpus.PageSize:min(first+blockPages, n)*corpus.PageSize]); err != nil {
 			return filled, err
 		}
 	}
