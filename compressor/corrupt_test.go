@@ -24,7 +24,7 @@ func tryDamaged(t *testing.T, id ID, decompress func(dst, src []byte) error, f f
 // TestCorrupt cuts objects at every length, flips every bit, and asks for pages of another length.
 func TestCorrupt(t *testing.T) {
 	near, wide, d := newFences(t, 4096), newFences(t, MaxPage), NewDecoders()
-	for _, name := range []string{"lz4", "lz4hc", "s2", "minlz", "minlz:2", "zstd", "zstd:6"} {
+	for _, name := range []string{"lz4", "lz4hc", "s2", "minlz", "minlz:0", "minlz:2", "zstd", "zstd:6"} {
 		c := mustNew(t, name)
 		decompress := func(dst, src []byte) error { return d.Decompress(c.ID(), dst, src) }
 		for _, k := range pageKinds {

@@ -12,7 +12,7 @@ func FuzzRoundTrip(f *testing.F) {
 	}
 	mem, d := newFences(f, MaxPage), NewDecoders()
 	var codecs []Codec
-	for _, name := range []string{"none", "lz4", "lz4hc", "s2", "minlz", "minlz:2", "zstd", "zstd:3", "zstd:6"} {
+	for _, name := range []string{"none", "lz4", "lz4hc", "s2", "minlz", "minlz:0", "minlz:2", "zstd", "zstd:3", "zstd:6"} {
 		codecs = append(codecs, mustNew(f, name))
 	}
 	f.Fuzz(func(t *testing.T, page []byte) {
@@ -29,7 +29,7 @@ func FuzzRoundTrip(f *testing.F) {
 
 // FuzzDecompress: whatever the bytes, each format answers with a page or with ErrCorrupt and stays within the fences.
 func FuzzDecompress(f *testing.F) {
-	for _, name := range []string{"lz4", "s2", "minlz", "minlz:2", "zstd", "zstd:6"} {
+	for _, name := range []string{"lz4", "s2", "minlz", "minlz:0", "minlz:2", "zstd", "zstd:6"} {
 		c := mustNew(f, name)
 		for _, k := range pageKinds {
 			for _, size := range []int{100, 700, 4096} {

@@ -2,14 +2,17 @@ package compressor
 
 import "github.com/minio/minlz"
 
-// minLZ is minio's successor of s2: level 1 is its LevelFastest, 2 LevelBalanced, 3 LevelSmallest. It has no state of
-// its own.
+// minLZ is minio's successor of s2: level 0 is its LevelSuperFast, 1 LevelFastest, 2 LevelBalanced, 3 LevelSmallest. It has
+// no state of its own. Level 0 takes three quarters of the time of level 1, both ways, and 10 to 15 % more memory.
 type minLZ struct {
 	name  string
 	level int
 }
 
 func newMinLZ(name string, level int) *minLZ {
+	if level == 0 {
+		level = minlz.LevelSuperFast
+	}
 	c := &minLZ{name: name, level: level}
 	warmUp(c)
 	return c

@@ -12,21 +12,22 @@ import (
 // go test ./compressor -bench . -corpus DIR.
 const Default = "minlz"
 
-// A family is a codec and its levels. max == 0 means that it has none. A name without a level means min, the fastest.
+// A family is a codec and its levels. max == 0 means that it has none.
 type family struct {
 	name     string
+	usual    int // level of a name without one
 	min, max int
-	listed   []int // levels other than min that differ enough to be offered by Names
+	listed   []int // levels other than the usual one that differ enough to be offered by Names
 }
 
 // families is in the order of New's switch: cheapest first.
 var families = []family{
 	{name: "none"},
 	{name: "lz4"},
-	{name: "lz4hc", min: 1, max: 9}, // the levels differ by less than 1 % on pages
+	{name: "lz4hc", usual: 1, min: 1, max: 9}, // the levels differ by less than 1 % on pages
 	{name: "s2"},
-	{name: "minlz", min: 1, max: 3, listed: []int{2}},        // 3 takes 0.5 ms a page; zstd:10 is denser in half of that
-	{name: "zstd", min: 1, max: 22, listed: []int{3, 6, 10}}, // the four strengths that the library has
+	{name: "minlz", usual: 1, min: 0, max: 3, listed: []int{0, 2}},     // 3 takes 0.5 ms a page; zstd:10 is denser in half of that
+	{name: "zstd", usual: 1, min: 1, max: 22, listed: []int{3, 6, 10}}, // the four strengths that the library has
 }
 
 // New makes a codec by name: a family, or a family with a level such as "zstd:3". The error for a name that is not one
@@ -74,7 +75,7 @@ func parse(name string) (f family, level int, ok bool) {
 			continue
 		}
 		if !leveled {
-			return f, f.min, true
+			return f, f.usual, true
 		}
 		level, err := strconv.Atoi(digits)
 		ok := err == nil && strconv.Itoa(level) == digits && f.max > 0 && level >= f.min && level <= f.max
@@ -84,7 +85,7 @@ func parse(name string) (f family, level int, ok bool) {
 }
 
 func (f family) canonical(level int) string {
-	if level == f.min {
+	if level == f.usual {
 		return f.name
 	}
 	return f.name + ":" + strconv.Itoa(level)

@@ -18,7 +18,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("the default %q is not listed", Default)
 	}
 	for name, want := range map[string]string{
-		"minlz:1": "minlz", "lz4hc:1": "lz4hc", "lz4hc:5": "lz4hc:5", "zstd:1": "zstd", "zstd:4": "zstd:4", "minlz:3": "minlz:3",
+		"minlz:1": "minlz", "minlz:0": "minlz:0", "lz4hc:1": "lz4hc", "lz4hc:5": "lz4hc:5", "zstd:1": "zstd", "zstd:4": "zstd:4", "minlz:3": "minlz:3",
 	} {
 		if got := mustNew(t, name).Name(); got != want {
 			t.Errorf("%s calls itself %s, want %s", name, got, want)
@@ -28,7 +28,7 @@ func TestNames(t *testing.T) {
 
 func TestBadNames(t *testing.T) {
 	for _, name := range []string{
-		"", "lzo", "LZ4", "minlz:", "minlz:0", "minlz:4", "minlz:01", "minlz:+1", "minlz:1:1", "minlz:x", " minlz",
+		"", "lzo", "LZ4", "minlz:", "minlz:-1", "minlz:4", "minlz:01", "minlz:+1", "minlz:1:1", "minlz:x", " minlz",
 		"zstd:0", "zstd:23", "zstd:-1", "lz4hc:10", "lz4:1", "lz4:0", "s2:2", "none:0", ":1",
 	} {
 		c, err := New(name)
@@ -36,7 +36,7 @@ func TestBadNames(t *testing.T) {
 			t.Errorf("%q made %s", name, c.Name())
 			continue
 		}
-		for _, part := range []string{`"` + name + `"`, "none, lz4, lz4hc[:1-9], s2, minlz[:1-3], zstd[:1-22]"} {
+		for _, part := range []string{`"` + name + `"`, "none, lz4, lz4hc[:1-9], s2, minlz[:0-3], zstd[:1-22]"} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%q: the error does not say %s: %v", name, part, err)
 			}
