@@ -185,8 +185,8 @@ func (p *Pool) SetMaxBytes(n int64) error {
 // Compact is one step of compaction; see zsmalloc.Pool.Compact.
 func (p *Pool) Compact(budget int) (zsmalloc.Compaction, bool) { return p.zs.Compact(budget) }
 
-// Settle releases frames that compaction freed; see zsmalloc.Pool.Settle.
-func (p *Pool) Settle() { p.zs.Settle() }
+// Trim gives all ready frames back to the system; see zsmalloc.Pool.Trim.
+func (p *Pool) Trim() { p.zs.Trim() }
 
 // Allocator returns the numbers of the allocator below, class by class. It takes each class's lock for a moment.
 func (p *Pool) Allocator() zsmalloc.Stats { return p.zs.Stats() }

@@ -17,6 +17,8 @@ type CompactorOptions struct {
 	Rest int
 	// Delay is how long it waits after a wake-up, for more of the same to come. Default 100 ms.
 	Delay time.Duration
+	// Idle is how long nobody takes a ready frame before all are given back to the system. Default 2 s.
+	Idle time.Duration
 }
 
 // DefaultBudget is how many bytes one step of background compaction copies, unless it is told otherwise.
@@ -33,6 +35,9 @@ func (o CompactorOptions) withDefaults() CompactorOptions {
 	set(&o.Rest, 4)
 	if o.Delay == 0 {
 		o.Delay = 100 * time.Millisecond
+	}
+	if o.Idle == 0 {
+		o.Idle = 2 * time.Second
 	}
 	return o
 }
@@ -117,10 +122,21 @@ func (k *compactor) run(o CompactorOptions, stop, done chan struct{}) {
 			return true
 		}
 	}
-	for {
+	idle := time.NewTimer(o.Idle)
+	defer idle.Stop()
+	for taken := uint64(0); ; {
 		select {
 		case <-stop:
 			return
+		case <-idle.C:
+			now := k.p.framesTaken()
+			if taken == now {
+				k.p.Trim()
+			} else {
+				taken = now
+				idle.Reset(o.Idle)
+			}
+			continue
 		case <-k.wakeups:
 		}
 		if !k.urgent.Load() && !sleep(o.Delay) {
@@ -136,16 +152,21 @@ func (k *compactor) run(o CompactorOptions, stop, done chan struct{}) {
 				return
 			}
 		}
-		k.p.Settle()
+		k.p.releaseReady(k.p.readyLimit() / 2)
+		idle.Reset(o.Idle)
 		if k.urgent.Swap(false) && !sleep(o.Delay) { // all was done that could be: not again at once
 			return
 		}
 	}
 }
 
-// Settle releases frames that compaction freed, as the background does after its last step: half of those that may be kept
-// ready stay.
-func (p *Pool) Settle() { p.releaseReady(p.readyLimit() / 2) }
+// framesTaken counts what Malloc took of ready frames.
+func (p *Pool) framesTaken() (n uint64) {
+	for l := range p.lanes {
+		n += p.lanes[l].taken.Load()
+	}
+	return n
+}
 
 // worthCompacting reports whether at least percent of the frames in use could be freed, and not just a few.
 func (p *Pool) worthCompacting(percent int) bool {

@@ -56,8 +56,28 @@ func TestCompactionIsNotWorthIt(t *testing.T) {
 	}
 }
 
+// A pool that is left alone keeps no frame that it does not need.
+func TestIdlePoolGivesAllBack(t *testing.T) {
+	p := newTestPool(t, Options{}, 16<<20)
+	p.StartCompactor(CompactorOptions{Delay: time.Millisecond, Idle: 10 * time.Millisecond})
+	var all []object
+	for i := range 8000 {
+		all = append(all, mustPut(t, p, uint64(i), 900))
+	}
+	for i, o := range all {
+		if i%10 != 0 {
+			noErr(t, p.Free(o.h))
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); p.Stats().ReadyFrames > 0 || p.worthCompacting(6); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", p.Stats())
+		}
+	}
+}
+
 // Frames that compaction by hand freed go back to the system, as in the background.
-func TestSettle(t *testing.T) {
+func TestTrim(t *testing.T) {
 	p := newTestPool(t, Options{}, 16<<20)
 	var all []object
 	for i := range 8000 {
@@ -72,9 +92,9 @@ func TestSettle(t *testing.T) {
 		_, more = p.Compact(DefaultBudget)
 	}
 	before, ready := p.a.Budget().Used(), p.Stats().ReadyFrames
-	p.Settle()
+	p.Trim()
 	after, left := p.a.Budget().Used(), p.Stats().ReadyFrames
-	if before-after != (ready-left)*frameSize || ready <= left || left > p.readyLimit() {
+	if before-after != (ready-left)*frameSize || ready <= left || left > 0 {
 		t.Errorf("%d ready frames before, %d after; %d bytes before, %d after", ready, left, before, after)
 	}
 }

@@ -149,7 +149,8 @@ func (p *Pool) readyLimit() int64 {
 	return min(max(p.a.Budget().Used()/frameSize/64, 64), 4096) + p.reserve.frames
 }
 
-// Trim releases all ready frames that are not in reserve, for somebody who has no memory, and returns how many there were.
+// Trim releases all ready frames that are not in reserve, for somebody who has no memory, or because nobody needs them, and
+// returns how many there were.
 func (p *Pool) Trim() (frames int64) { return p.releaseReady(0) }
 
 // releaseReady releases ready frames until at most keep are left, the longest runs first, and returns how many. What a

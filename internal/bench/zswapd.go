@@ -64,7 +64,7 @@ func (b *poolBox) compact() (c Compaction, err error) {
 		sum.Frames += step.Frames
 		sum.Objects += step.Objects
 	}
-	b.p.Settle()
+	b.p.Trim()
 	c = Compaction{
 		Frames: int64(sum.Frames), Objects: int64(sum.Objects), TotalNs: now() - begin,
 		Steps: len(steps), LongestStepNs: slices.Max(steps), MedianStepNs: quantile(steps, 0.5),
