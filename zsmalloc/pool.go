@@ -186,22 +186,11 @@ func (p *Pool) tryMalloc(size int, tag uint32, data []byte) (Handle, error) {
 		return 0, err
 	}
 	step("malloc: handle taken")
-	c := p.classes[p.slots[sizeSlot(size)]]
-	c.mu.Lock()
-	run, i, err := p.takeObjectLocked(c)
-	if err != nil && !p.reserve.on.Load() && p.Trim() > 0 {
-		run, i, err = p.takeObjectLocked(c)
+	if c := p.classes[p.slots[sizeSlot(size)]]; c.huge {
+		err = p.putHuge(c, h, tag, data)
+	} else {
+		err = p.put(c, h, tag, data)
 	}
-	if err == nil {
-		step("malloc: object taken")
-		copy(p.payload(c, run, i), data)
-		step("malloc: bytes copied")
-		*p.header(c, run, i) = header{handle: h, tag: tag}
-		step("malloc: header written")
-		recordFresh(p.handles.word(h), makeLocation(c.index, run, i))
-		step("malloc: handle recorded")
-	}
-	c.mu.Unlock()
 	if err != nil {
 		step("malloc: refused")
 		p.handles.free(h)
@@ -209,6 +198,73 @@ func (p *Pool) tryMalloc(size int, tag uint32, data []byte) (Handle, error) {
 		return 0, err
 	}
 	return h, nil
+}
+
+// put makes an object in a zspage that others may be using.
+func (p *Pool) put(c *class, h Handle, tag uint32, data []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	run, i, err := p.takeObjectLocked(c)
+	if err != nil && !p.reserve.on.Load() && p.Trim() > 0 {
+		run, i, err = p.takeObjectLocked(c)
+	}
+	if err == nil {
+		p.write(c, run, i, h, tag, data)
+	}
+	return err
+}
+
+// putHuge makes an object that is a zspage of its own. All huge objects are of one class, so what takes time, a frame and a
+// copy of 4 KiB, is done before its lock is taken.
+func (p *Pool) putHuge(c *class, h Handle, tag uint32, data []byte) error {
+	run, z, err := p.takeFrame(c)
+	if err != nil && !p.reserve.on.Load() && p.Trim() > 0 {
+		run, z, err = p.takeFrame(c)
+	}
+	if err != nil {
+		return err
+	}
+	z.use(c.index)
+	z.fresh, z.inuse = 1, 1
+	p.write(c, run, 0, h, tag, data)
+	c.mu.Lock()
+	c.mu.zspages++
+	c.mu.frames++
+	c.mu.objects++
+	p.linkLocked(c, run, z)
+	c.mu.Unlock()
+	return nil
+}
+
+// takeFrame returns a run of one committed frame.
+func (p *Pool) takeFrame(c *class) (run uint32, z *zspage, err error) {
+	run, z, err = p.takeRun(c.lane, 1)
+	if err == ErrReserve { // not the path on which to make an error of it
+		return 0, nil, err
+	}
+	if err == nil && z.committed.Load() == 0 {
+		if err = p.a.Commit(p.frames(c.lane, run), frameSize); err == nil {
+			step("zspage: huge frame committed")
+			z.committed.Store(1)
+		} else {
+			p.giveRun(c.lane, run, z)
+		}
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return run, z, nil
+}
+
+// write makes the object and publishes it.
+func (p *Pool) write(c *class, run uint32, i int, h Handle, tag uint32, data []byte) {
+	step("malloc: object taken")
+	copy(p.payload(c, run, i), data)
+	step("malloc: bytes copied")
+	*p.header(c, run, i) = header{handle: h, tag: tag}
+	step("malloc: header written")
+	recordFresh(p.handles.word(h), makeLocation(c.index, run, i))
+	step("malloc: handle recorded")
 }
 
 // Pin gives the caller the object of a handle until Unpin: its bytes, at least as many as were asked for, and
