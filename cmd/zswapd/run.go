@@ -115,6 +115,8 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.Var(&pool, "pool-limit", "limit of the pool's memory, all overhead counted (default half of what is free)")
 	f.StringVar(&o.Compressor, "compressor", compressor.Default, "codec of the pool")
 	f.StringVar(&file, "report", "", "write the report to this file, as JSON")
+	f.StringVar(&o.Record, "record", "", "record what the device is asked, with other programs' pages, to this new file; see bench replay")
+	f.BoolVar(&o.RecordSizes, "record-sizes", false, "record what pages compress to in the place of the pages")
 	f.BoolVar(&o.NoSwap, "no-swap", false, "do not swap: what the limit does without us")
 	f.IntVar(&o.Priority, "priority", swapdev.MaxPriority, "priority of the swap device among others")
 	f.Var(&hold, "latency-hold", "faults per second from which on idle CPUs are kept awake, off, or auto: 200 where waking one takes long")

@@ -23,6 +23,9 @@ type Options struct {
 	SpinMax  time.Duration
 	Hold     *pmqos.Hold // may be nil
 
+	// Wrap, if any, is put around what each serving thread has of the pool, to see what is asked of it.
+	Wrap func(fuse.Store) fuse.Store
+
 	// WholeMachine is for a device that all programs swap to, not only those of a cgroup: this process then faults in all
 	// that it needs, and less is under way to the device at a time. The pool must have a reserve, refilled by a
 	// guard.Provider, and guard.Protect must have been called.
@@ -86,6 +89,9 @@ func (o *Options) server() fuse.Config {
 		NewStore: func() fuse.Store { return o.Pool.NewWorker() },
 		SpinMax:  o.SpinMax,
 		Hold:     o.Hold,
+	}
+	if o.Wrap != nil {
+		c.NewStore = func() fuse.Store { return o.Wrap(o.Pool.NewWorker()) }
 	}
 	if o.WholeMachine && !o.withoutWarm {
 		c.Ready = func() error { return guard.Warm(warmHeap) }

@@ -24,6 +24,8 @@ type Report struct {
 	Daemon     Daemon  `json:"daemon"`
 	// Workload is the result of the built-in workload, if that is what ran.
 	Workload *workload.Result `json:"workload,omitempty"`
+	// Trace is what was recorded, if it was asked for.
+	Trace *Trace `json:"trace,omitempty"`
 }
 
 // Command is what ran. Times and memory are those of it and the children that it waited for.
@@ -96,6 +98,19 @@ type Daemon struct {
 	RSSBytes   int64   `json:"rss_bytes"` // the most that was resident, the pool's memory included
 	OwnBytes   int64   `json:"own_bytes"` // resident at the end, without the pool's memory
 	CPUSeconds float64 `json:"cpu_seconds"`
+}
+
+// Trace is what became of a recording. Pages that were lost found the recorder too slow, and are not in the file.
+type Trace struct {
+	File        string `json:"file"`
+	Bytes       int64  `json:"bytes"`
+	Events      uint64 `json:"events"`
+	Stored      uint64 `json:"stored_pages"`
+	Loaded      uint64 `json:"loaded_pages"`
+	Invalidated uint64 `json:"invalidated_pages"`
+	LostEvents  uint64 `json:"lost_events"`
+	LostPages   uint64 `json:"lost_pages"` // stored or loaded
+	Error       string `json:"error,omitempty"`
 }
 
 // WriteJSON writes the contract's form.

@@ -63,6 +63,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	if r.Workload != nil {
 		workloadLines(r.Workload, line)
 	}
+	if r.Trace != nil {
+		r.Trace.lines(line)
+	}
 	r.troubleLine(line)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -112,6 +115,16 @@ func workloadLines(w *workload.Result, line func(head, format string, args ...an
 	line("", "%s touches, %s a second; each page compared byte for byte: %s wrong", Count(w.Touches), Count(int64(w.TouchesPerSecond)), Count(w.Failures))
 	if f := w.Fault; f.Count > 0 {
 		line("a fault", "median %s, 99 %% within %s, worst %s, as the workload felt it", Duration(int64(f.P50)), Duration(int64(f.P99)), Duration(int64(f.Max)))
+	}
+}
+
+func (t *Trace) lines(line func(head, format string, args ...any)) {
+	line("trace", "%s in %s: %s pages out, %s in", Bytes(t.Bytes), t.File, Count(t.Stored), Count(t.Loaded))
+	if t.LostEvents > 0 {
+		line("", "%s calls with %s pages are missing: the recorder was too slow for them", Count(t.LostEvents), Count(t.LostPages))
+	}
+	if t.Error != "" {
+		line("", "it is cut off: %s", t.Error)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"time"
 
@@ -26,6 +27,9 @@ type Options struct {
 	Seed       uint64
 	HoldRate   float64 // faults per second from which on CPUs are kept awake; or HoldAuto, HoldOff
 	SpinMax    time.Duration
+
+	Record      string // file for a trace of what the device is asked; "": none
+	RecordSizes bool   // the trace has the compressed sizes of pages in the place of the pages
 
 	State    string    // folder of records of what runs have made
 	Self     []string  // how to start this program's workload
@@ -76,6 +80,12 @@ func (o *Options) Complete() error {
 	if _, err := compressor.New(o.Compressor); err != nil {
 		errs = append(errs, usagef("--compressor: %w", err))
 	}
+	if o.Record != "" {
+		_, err := os.Lstat(o.Record)
+		check(o.NoSwap, "--record: there is nothing to record with --no-swap")
+		check(err == nil, "--record %s: the file exists; a trace is never written over one", o.Record)
+	}
+	check(o.RecordSizes && o.Record == "", "--record-sizes: say where to with --record FILE")
 	if len(o.Args) > 0 {
 		if _, err := exec.LookPath(o.Args[0]); err != nil {
 			errs = append(errs, usagef("cannot run %q: %w; give a program's path or a name in $PATH", o.Args[0], errors.Unwrap(err)))

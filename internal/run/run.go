@@ -33,6 +33,7 @@ func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
 		return nil, err
 	}
 	r = s.report(c)
+	r.Trace = s.trace.finish(o)
 	r.Swap.PeakUsedBytes = peak
 	r.Daemon = takeUsage().since(before)
 	return r, err
@@ -207,12 +208,18 @@ func InProcess(ctx context.Context, o *Options) (*report.Report, error) {
 	c.Resident = o.Memory
 	m := startMonitor(p, nil, o)
 	w := p.NewWorker()
-	result, err := workload.RunPool(ctx, c, w)
+	rec, err := startRecording(o)
+	if err != nil {
+		m.close()
+		return nil, errors.Join(err, p.Close())
+	}
+	result, err := workload.RunPool(ctx, c, rec.around(w))
 	m.close()
 	st, own := p.Stats(), takeUsage().since(before)
 	r := &report.Report{
 		Version: report.Version, LimitBytes: o.Memory, Workload: &result, Daemon: own,
 		Command: report.Command{Args: []string{"the built-in workload"}, WallSeconds: time.Since(began).Seconds(), UserSeconds: own.CPUSeconds},
+		Trace:   rec.finish(o),
 	}
 	if err != nil {
 		r.Command.ExitCode = 1

@@ -27,6 +27,7 @@ type session struct {
 	record *swapdev.Run
 	pool   *zpool.Pool
 	hold   *pmqos.Hold
+	trace  *recording
 	door   *door.Door
 	group  *cgroup.Group
 	opened fuse.Stats // of the door, before the command: the kernel's own first look at the device
@@ -93,9 +94,12 @@ func (s *session) openDoor() (err error) {
 	if err != nil {
 		s.o.note("pages will come back slower than they could: %v", err)
 	}
+	if s.trace, err = startRecording(s.o); err != nil {
+		return err
+	}
 	s.door, err = door.Open(door.Options{
 		Pool: s.pool, Record: s.record, Label: "zswapd-run", Priority: s.o.Priority,
-		SpinMax: s.o.SpinMax, Hold: s.hold,
+		SpinMax: s.o.SpinMax, Hold: s.hold, Wrap: s.trace.wrap(),
 	})
 	if err != nil {
 		return err
@@ -118,6 +122,7 @@ func (s *session) takeDown() (err error) {
 	if s.door != nil {
 		err = errors.Join(err, s.closeDoor())
 	}
+	err = errors.Join(err, s.trace.discard())
 	if s.hold != nil {
 		err = errors.Join(err, s.hold.Close())
 	}
