@@ -1,6 +1,7 @@
 package histogram
 
 import (
+	"iter"
 	"math/bits"
 	"sync/atomic"
 	"time"
@@ -84,6 +85,17 @@ func (s *Snapshot) Quantile(q float64) time.Duration {
 		}
 	}
 	return 0
+}
+
+// Buckets gives each bucket that holds something: the largest duration that it may hold, and how many it does.
+func (s *Snapshot) Buckets() iter.Seq2[time.Duration, uint64] {
+	return func(yield func(time.Duration, uint64) bool) {
+		for i, n := range s.counts {
+			if n > 0 && !yield(min(time.Duration(upper(i)), s.Max), n) {
+				return
+			}
+		}
+	}
 }
 
 // Sub returns what s counts beyond the older snapshot of the same histogram.

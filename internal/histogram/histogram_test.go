@@ -69,3 +69,22 @@ func TestObserveDoesNotAllocate(t *testing.T) {
 		t.Fatalf("Observe allocates %v times", n)
 	}
 }
+
+func TestBucketsAreAllThatWasCounted(t *testing.T) {
+	var h Histogram
+	for _, d := range []time.Duration{3, 3, 3, time.Microsecond, time.Hour} {
+		h.Observe(d)
+	}
+	s := h.Snapshot()
+	var n []uint64
+	last := time.Duration(-1)
+	for upper, count := range s.Buckets() {
+		if upper <= last {
+			t.Errorf("%v after %v", upper, last)
+		}
+		last, n = upper, append(n, count)
+	}
+	if !slices.Equal(n, []uint64{3, 1, 1}) || last > time.Hour {
+		t.Errorf("counts %v, the last up to %v", n, last)
+	}
+}

@@ -39,6 +39,25 @@ func (d *Device) ReadPages(first int64, pages []byte) error {
 	return d.each("read", unix.Pread, first, pages)
 }
 
+// Discard frees pages, which then read as zeros. The device must not be swapped to.
+func (d *Device) Discard(first, n int64) error {
+	if first < 0 || n < 0 || first > d.pages-n {
+		panic(fmt.Sprintf("zram: discard %d pages at page %d of %d", n, first, d.pages))
+	}
+	if n == 0 {
+		return nil
+	}
+	const hole = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
+		err = unix.Fallocate(int(d.file.Fd()), hole, first*PageSize, n*PageSize)
+	}
+	if err != nil {
+		return fmt.Errorf("zram: discard %s, page %d: %w", d.Path(), first, err)
+	}
+	return nil
+}
+
 func (d *Device) each(what string, call func(fd int, p []byte, offset int64) (int, error), first int64, pages []byte) error {
 	count := int64(len(pages) / PageSize)
 	if len(pages)%PageSize != 0 || first < 0 || first+count > d.pages {
@@ -60,21 +79,6 @@ func (d *Device) each(what string, call func(fd int, p []byte, offset int64) (in
 		pages = pages[n:]
 	}
 	return nil
-}
-
-// Discard forgets count pages from page first on, as the kernel does when swapped pages are freed. They read as zeros.
-func (d *Device) Discard(first, count int64) error {
-	const punch = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
-	for {
-		err := unix.Fallocate(int(d.file.Fd()), punch, first*PageSize, count*PageSize)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("zram: discard %s, %d pages at %d: %w", d.Path(), count, first, err)
-		}
-		return nil
-	}
 }
 
 // Compact makes the kernel compact the device's pool, all of it. Stats tells how many pages that freed.

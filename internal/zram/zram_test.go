@@ -125,6 +125,24 @@ func TestDiscardCompact(t *testing.T) {
 	}
 }
 
+// Discarded pages are zeros, take no memory, and their neighbours are as they were.
+func TestDiscard(t *testing.T) {
+	d := newDevice(t, "lz4", 4096)
+	b, got := newBuffer(t, 320), newBuffer(t, 320)
+	fill(b, pagegen.Only(pagegen.Java), 0)
+	must(t, d.WritePages(1000, b))
+	must(t, d.Discard(1010, 300))
+	must(t, d.Discard(0, 0))
+	must(t, d.ReadPages(1000, got))
+	clear(b[10*PageSize : 310*PageSize])
+	if !bytes.Equal(got, b) {
+		t.Error("the pages are not those that were left")
+	}
+	if s, err := d.Stats(); err != nil || s.OrigDataSize != 20*PageSize {
+		t.Errorf("%+v, %v: want 20 pages stored", s, err)
+	}
+}
+
 func TestSwap(t *testing.T) {
 	d := newDevice(t, "lz4", 64)
 	must(t, d.SwapOn(0))
