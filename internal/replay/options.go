@@ -71,6 +71,9 @@ func (o *Options) systems(m *trace.Meta) (list []system, err error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := s.available(); err != nil {
+			return nil, err
+		}
 		s.slots, s.limit = m.Slots, limit
 		list = append(list, s)
 	}

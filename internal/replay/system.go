@@ -2,6 +2,8 @@ package replay
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/zswapd/zswapd/internal/trace"
 	"github.com/zswapd/zswapd/internal/zram"
@@ -17,6 +19,21 @@ type system struct {
 }
 
 func (s system) String() string { return s.kind + ":" + s.codec }
+
+// available reports whether the machine has such a system: better now than after the others were measured.
+func (s system) available() error {
+	if s.kind != "zram" {
+		return nil
+	}
+	list, err := zram.Algorithms()
+	if err != nil {
+		return fmt.Errorf("%v: %w", s, err)
+	}
+	if !slices.Contains(list, s.codec) {
+		return usagef("--against %v: the kernel's zram has %s", s, strings.Join(list, ", "))
+	}
+	return nil
+}
 
 // target is a system that is there. close removes it.
 type target interface {

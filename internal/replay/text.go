@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/zpool"
@@ -19,25 +19,39 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, note := range t.Notes() {
 		fmt.Fprintf(&b, "  %s\n", note)
 	}
-	table := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
-	row := func(head string, cell func(s *System) string) {
-		fmt.Fprintf(table, "  %s\t", head)
-		for i := range r.Systems {
-			fmt.Fprintf(table, "%s\t", cell(&r.Systems[i]))
-		}
-		fmt.Fprintln(table)
-	}
-	fmt.Fprintln(&b)
-	row("", func(s *System) string { return s.Name })
-	for _, f := range r.figures() {
-		row(f.name, f.text)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	r.table(&b)
 	fmt.Fprintf(&b, "\n  speed %s, threads %d; %s; %.0f %% of the CPUs busy, %.0f %% stolen\n", r.Speed, r.Threads, r.Machine, 100*r.Noise.Busy, 100*r.Noise.Stolen)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// table writes the figures, a column for each system.
+func (r *Report) table(b *strings.Builder) {
+	lines := [][]string{{""}}
+	for i := range r.Systems {
+		lines[0] = append(lines[0], r.Systems[i].Name)
+	}
+	for _, f := range r.figures() {
+		line := []string{f.name}
+		for i := range r.Systems {
+			line = append(line, f.text(&r.Systems[i]))
+		}
+		lines = append(lines, line)
+	}
+	widths := make([]int, len(r.Systems)+1)
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	b.WriteString("\n")
+	for _, line := range lines {
+		fmt.Fprintf(b, "  %-*s", widths[0], line[0])
+		for i, cell := range line[1:] {
+			fmt.Fprintf(b, "   %*s", widths[i+1], cell)
+		}
+		b.WriteString("\n")
+	}
 }
 
 // Notes are what a reader of the figures must know about the trace.
@@ -69,13 +83,13 @@ func (r *Report) figures() []figure {
 	}
 	list := []figure{
 		{"a page out, mean", d(func(s *System) int64 { return int64(s.Store.Mean) })},
-		{"median", d(func(s *System) int64 { return s.Store.P50 })},
-		{"99 % within", d(func(s *System) int64 { return s.Store.P99 })},
+		{"  median", d(func(s *System) int64 { return s.Store.P50 })},
+		{"  99 % within", d(func(s *System) int64 { return s.Store.P99 })},
 		{"a page in, mean", d(func(s *System) int64 { return int64(s.Load.Mean) })},
-		{"median", d(func(s *System) int64 { return s.Load.P50 })},
-		{"99 % within", d(func(s *System) int64 { return s.Load.P99 })},
+		{"  median", d(func(s *System) int64 { return s.Load.P50 })},
+		{"  99 % within", d(func(s *System) int64 { return s.Load.P99 })},
 		{"pages over all memory, at the peak", func(s *System) string { return fmt.Sprintf("%.2f", s.Ratio) }},
-		{"stored then", func(s *System) string { return report.Bytes(s.Peak.StoredPages * zpool.PageSize) }},
+		{"  stored then", func(s *System) string { return report.Bytes(s.Peak.StoredPages * zpool.PageSize) }},
 		{"memory, at most", func(s *System) string { return report.Bytes(s.PeakBytes) }},
 		{"pages refused", func(s *System) string { return report.Count(s.Refused) }},
 		{"pages that came back wrong", func(s *System) string { return report.Count(s.Wrong) }},
