@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -138,8 +139,10 @@ func (r *session) play(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := r.block(ctx, events); err != nil {
-			return err
+		for piece := range slices.Chunk(events, pieceEvents) {
+			if err := r.piece(ctx, piece); err != nil {
+				return err
+			}
 		}
 		if r.o.Progress != nil {
 			r.o.Progress(r.system.String(), r.read.share())
@@ -166,8 +169,11 @@ func (r *session) start(c *clock) error {
 	return nil
 }
 
-// block has all players play a block, and then looks at the memory.
-func (r *session) block(ctx context.Context, events []trace.Event) error {
+// pieceEvents are played from one look at the memory to the next.
+const pieceEvents = 512
+
+// piece has all players play some events, and then looks at the memory.
+func (r *session) piece(ctx context.Context, events []trace.Event) error {
 	errs := make([]error, len(r.players))
 	var wg sync.WaitGroup
 	for i, p := range r.players[1:] {
