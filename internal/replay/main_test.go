@@ -10,9 +10,17 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/pagegen"
+	"github.com/zswapd/zswapd/internal/swaptest"
 	"github.com/zswapd/zswapd/internal/trace"
 	"github.com/zswapd/zswapd/zpool"
 )
+
+func TestMain(m *testing.M) {
+	unlock := swaptest.Lock() // zram devices are counted
+	code := m.Run()
+	unlock()
+	os.Exit(code)
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()
