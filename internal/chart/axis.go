@@ -131,17 +131,11 @@ func (s scale) ticks(room float64) []float64 {
 		}
 		return list
 	}
+	step := niceStep((s.max-s.min)/float64(most), s.axis.Unit == Bytes)
+	first := math.Ceil(s.min/step - 1e-9)
 	var list []float64
-	for n := most; n >= 1; n-- { // a round step may still give one too many
-		step := niceStep((s.max-s.min)/float64(n), s.axis.Unit == Bytes)
-		list = list[:0]
-		first := math.Ceil(s.min/step - 1e-9)
-		for i := range int(math.Floor(s.max/step+1e-9)-first) + 1 {
-			list = append(list, (first+float64(i))*step+0) // and not -0
-		}
-		if len(list) <= most+1 {
-			break
-		}
+	for i := range int(math.Floor(s.max/step+1e-9)-first) + 1 {
+		list = append(list, (first+float64(i))*step+0) // and not -0
 	}
 	return list
 }

@@ -60,7 +60,7 @@ func TestTicksKeepApart(t *testing.T) {
 			if v < s.min*(1-1e-6)-1e-9 || v > s.max*(1+1e-6) {
 				t.Fatalf("%+v: the tick %v is outside", s, v)
 			}
-			if i > 0 && s.at(v)-s.at(ticks[i-1]) < room/2 && !a.Log {
+			if i > 0 && s.at(v)-s.at(ticks[i-1]) < room/2 {
 				t.Fatalf("%+v: ticks %v are %v apart", s, ticks, s.at(v)-s.at(ticks[i-1]))
 			}
 		}

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
@@ -79,6 +80,31 @@ func TestPagesAreWrittenOnce(t *testing.T) {
 	}
 }
 
+// Pages come again while they are in the window, and after they have left it.
+func TestPagesComeAgain(t *testing.T) {
+	const distinct = 3 * windowPages / 2
+	order := make([]uint64, 0, 3*distinct)
+	for i := range uint64(2 * distinct) {
+		order = append(order, i%distinct)
+	}
+	for i := range uint64(distinct) {
+		order = append(order, distinct-1-i)
+	}
+	var events []Event
+	for i, n := range order {
+		page := make([]byte, PageSize)
+		binary.LittleEndian.PutUint64(page[100:], n)
+		events = append(events, Event{Op: Store, First: uint64(i), Count: 1, Pages: [][]byte{page}})
+	}
+	_, all, err := readAll(write(t, Meta{Slots: testSlots, Pages: true}, events))
+	must(t, err)
+	for i, n := range order {
+		if got := binary.LittleEndian.Uint64(all[i].Pages[0][100:]); got != n {
+			t.Fatalf("store %d has page %d, want %d", i, got, n)
+		}
+	}
+}
+
 // Blocks that were written in a hurry are not compressed, and come back all the same.
 func TestHurry(t *testing.T) {
 	var b bytes.Buffer
@@ -129,10 +155,10 @@ func TestSizesOnly(t *testing.T) {
 // Cut off anywhere, a trace gives its whole blocks and says so.
 func TestTruncated(t *testing.T) {
 	r := random(t)
-	events := randomEvents(r, 300)
+	events := randomEvents(r, 600)
 	file := write(t, Meta{Slots: testSlots, Pages: true}, events)
 	seen := map[int]bool{}
-	for i := range 200 {
+	for i := range 120 {
 		n := r.IntN(len(file))
 		if i < 40 {
 			n = len(file) - 1 - i
