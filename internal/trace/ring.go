@@ -13,10 +13,13 @@ import (
 //
 // Numbers count events and pages modulo 2^32; both lengths are powers of two.
 type ring struct {
-	head  atomic.Uint64 // the numbers taken next: events in the high half, pages in the low one
-	tail  atomic.Uint64 // the numbers given back, likewise; changed by the taker only
 	cells []cell
 	pages []byte
+	_     [64]byte      // what several CPUs write lies in lines of its own
+	head  atomic.Uint64 // the numbers taken next: events in the high half, pages in the low one
+	_     [64]byte
+	tail  atomic.Uint64 // the numbers given back, likewise; changed by the taker only
+	_     [64]byte
 }
 
 // cell is one event. Its owner is who reserved it, until it is ready, and then the taker.
