@@ -158,7 +158,7 @@ func TestTruncated(t *testing.T) {
 	events := randomEvents(r, 600)
 	file := write(t, Meta{Slots: testSlots, Pages: true}, events)
 	seen := map[int]bool{}
-	for i := range 120 {
+	for i := range 80 {
 		n := r.IntN(len(file))
 		if i < 40 {
 			n = len(file) - 1 - i
@@ -184,7 +184,7 @@ func TestDamaged(t *testing.T) {
 	r := random(t)
 	events := randomEvents(r, 200)
 	file := write(t, Meta{Slots: testSlots, Pages: true, Command: []string{"x"}}, events)
-	for range 300 {
+	for range 120 {
 		at, bit := r.IntN(len(file)), byte(1)<<r.IntN(8)
 		file[at] ^= bit
 		_, all, err := readAll(file)
