@@ -50,6 +50,7 @@ func (f *frame) xTicks(bottom, top float64) {
 		at, s := f.x.at(v), f.x.axis.Unit.tick(v)
 		half := textWidth(s) / 2
 		f.line("grid", at, top, at, bottom)
+		at = min(at, float64(f.Width)-half)
 		if at-half > right {
 			f.text("tick", at, bottom+17, middle, s, "")
 			right = at + half + gap/2

@@ -72,6 +72,23 @@ func TestTicksKeepApart(t *testing.T) {
 	}
 }
 
+// No text reaches over the edge of its picture, wide or narrow.
+func TestTextsStayInside(t *testing.T) {
+	for _, section := range lookPage().Sections {
+		for _, c := range section.Charts {
+			for _, width := range []float64{wide, narrow} {
+				for _, s := range c.draw(width).Shapes {
+					w, x := textWidth(s.Text), float64(s.X)
+					left := map[string]float64{start: x, middle: x - w/2, end: x - w}[s.Anchor]
+					if title, _ := c.head(); s.Path == "" && (left < -1 || left+w > width+1) {
+						t.Errorf("%s, %v wide: %q from %.1f to %.1f", title, width, s.Text, left, left+w)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestFit(t *testing.T) {
 	for _, s := range []string{"", "a", "short", strings.Repeat("long ", 50), "日本語日本語日本語", strings.Repeat("é", 99)} {
 		for _, width := range []float64{0, 20, 60, 500} {
