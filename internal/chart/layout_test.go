@@ -74,7 +74,8 @@ func TestTicksKeepApart(t *testing.T) {
 
 // No text reaches over the edge of its picture, wide or narrow.
 func TestTextsStayInside(t *testing.T) {
-	for _, section := range lookPage().Sections {
+	long := Lines{Title: "100 ms", X: Axis{Unit: Nanoseconds, Log: true}, Series: []Line{{"a", []XY{{1e6, 0}, {1e8, 1}}}}}
+	for _, section := range append(lookPage().Sections, Section{Charts: []Chart{long}}) {
 		for _, c := range section.Charts {
 			for _, width := range []float64{wide, narrow} {
 				for _, s := range c.draw(width).Shapes {
