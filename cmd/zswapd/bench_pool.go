@@ -18,7 +18,7 @@ import (
 
 func benchPoolCommand() *cobra.Command {
 	var o bench.Options
-	var jsonFile, goFile string
+	var jsonFile, goFile, htmlFile string
 	c := &cobra.Command{
 		Use:   "pool [flags]",
 		Short: "Measure the pool with pages of real programs, beside zram",
@@ -31,7 +31,7 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 		DisableFlagsInUseLine: true,
 		Args:                  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			out, err := newOutputs(output{"--json", jsonFile}, output{"--gobench", goFile})
+			out, err := newOutputs(output{"--json", jsonFile}, output{"--gobench", goFile}, output{"--html", htmlFile})
 			if err == nil {
 				err = usage(o.Complete())
 			}
@@ -48,7 +48,8 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 			if err != nil {
 				return err
 			}
-			return errors.Join(r.WriteText(out.text), out.write("--json", r.WriteJSON), out.write("--gobench", r.WriteGoBench))
+			return errors.Join(r.WriteText(out.text), out.write("--json", r.WriteJSON), out.write("--gobench", r.WriteGoBench),
+				out.write("--html", func(w io.Writer) error { return r.WriteHTML(w, os.Args) }))
 		},
 	}
 	f := c.Flags()
@@ -62,6 +63,7 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 	f.Int64Var(&o.MaxPages, "pages", 0, "pages of a corpus, from its first on (default all; 8192 of generated ones)")
 	f.StringVar(&jsonFile, "json", "", "write the result to this file as JSON; - for the standard output")
 	f.StringVar(&goFile, "gobench", "", "write the result to this file as Go benchmarks, for benchstat; - for the standard output")
+	f.StringVar(&htmlFile, "html", "", "write the result to this file as a page with charts; - for the standard output")
 	_ = c.RegisterFlagCompletionFunc("codec", cobra.FixedCompletions(append(compressor.Names(), "all"), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("corpus", cobra.FixedCompletions(corpus.Generated(), cobra.ShellCompDirectiveDefault))
 	return c
@@ -81,51 +83,4 @@ func usage(err error) error {
 		err = run.UsageError{Err: err}
 	}
 	return err
-}
-
-// output is a flag and the file that it names: "" for none, - for the standard output.
-type output struct{ flag, file string }
-
-// outputs are the files of a measurement.
-type outputs struct {
-	all  []output
-	text io.Writer // for people: the standard output, or standard error if that is taken
-}
-
-// newOutputs finds out now whether they can be written, not after everything was measured.
-func newOutputs(all ...output) (*outputs, error) {
-	o := &outputs{all: all, text: os.Stdout}
-	for _, f := range all {
-		switch {
-		case f.file == "-" && o.text != os.Stdout:
-			return nil, run.UsageError{Err: fmt.Errorf("%s -: the standard output is taken", f.flag)}
-		case f.file == "-":
-			o.text = os.Stderr
-		case f.file != "":
-			w, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE, 0o644)
-			if err != nil {
-				return nil, run.UsageError{Err: fmt.Errorf("%s: %w", f.flag, err)}
-			}
-			_ = w.Close() // nothing was written
-		}
-	}
-	return o, nil
-}
-
-// write lets write write to the file of a flag, if it was given.
-func (o *outputs) write(flag string, write func(io.Writer) error) error {
-	for _, f := range o.all {
-		switch {
-		case f.flag != flag || f.file == "":
-		case f.file == "-":
-			return write(os.Stdout)
-		default:
-			w, err := os.Create(f.file)
-			if err != nil {
-				return fmt.Errorf("%s: %w", flag, err)
-			}
-			return errors.Join(write(w), w.Close())
-		}
-	}
-	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/replay"
@@ -32,22 +31,16 @@ pool, and in what it is to be compared with. Every page that comes back is compa
 				return run.UsageError{Err: fmt.Errorf("--speed %q: want max or as-recorded", speed)}
 			}
 			o.File, o.PoolLimit, o.Recorded = args[0], int64(limit), speed != "max"
-			for _, f := range []string{jsonFile, htmlFile} {
-				if err := checkOutput(f); err != nil {
-					return err
-				}
+			out, err := newOutputs(output{"--json", jsonFile}, output{"--html", htmlFile})
+			if err != nil {
+				return err
 			}
 			r, err := replayWith(c, &o)
 			if r == nil {
 				return err
 			}
-			out := io.Writer(os.Stdout)
-			if jsonFile == "-" || htmlFile == "-" {
-				out = os.Stderr
-			}
-			return errors.Join(err, r.WriteText(out), writeTo(jsonFile, r.WriteJSON), writeTo(htmlFile, func(w io.Writer) error {
-				return r.WriteHTML(w, os.Args)
-			}))
+			return errors.Join(err, r.WriteText(out.text), out.write("--json", r.WriteJSON),
+				out.write("--html", func(w io.Writer) error { return r.WriteHTML(w, os.Args) }))
 		},
 	}
 	f := c.Flags()
@@ -72,15 +65,9 @@ func oneFile(c *cobra.Command, args []string) error {
 }
 
 func replayWith(c *cobra.Command, o *replay.Options) (*replay.Report, error) {
-	if width, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil {
-		live := run.NewLiveLine(os.Stderr, width)
-		defer live.Clear()
-		o.Progress = func(system string, done float64) { live.Show(fmt.Sprintf("%s: %.0f %%", system, 100*done)) }
-	} else {
-		o.Progress = everySeconds(2, func(system string, done float64) {
-			fmt.Fprintf(os.Stderr, "zswapd: %s: %.0f %%\n", system, 100*done)
-		})
-	}
+	show, end := progress(os.Stderr)
+	defer end()
+	o.Progress = func(system string, done float64) { show(int(1000*done), 1000, system) }
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	return replay.Run(ctx, o)

@@ -5,45 +5,53 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/zswapd/zswapd/internal/run"
 )
 
-// checkOutput finds out now whether a result can be written, not when it is there. "" is no file, - the standard output.
-func checkOutput(file string) error {
-	if file == "" || file == "-" {
-		return nil
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return run.UsageError{Err: err}
-	}
-	return f.Close()
+// output is a flag and the file that it names: "" for none, - for the standard output.
+type output struct{ flag, file string }
+
+// outputs are the files of a measurement.
+type outputs struct {
+	all  []output
+	text io.Writer // for people: the standard output, or standard error if that is taken
 }
 
-// writeTo writes a result to a file, as checkOutput names it.
-func writeTo(file string, write func(io.Writer) error) error {
-	switch file {
-	case "":
-		return nil
-	case "-":
-		return write(os.Stdout)
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		return fmt.Errorf("result: %w", err)
-	}
-	return errors.Join(write(f), f.Close())
-}
-
-// everySeconds passes on a call every so many seconds; not the first ones.
-func everySeconds(n int, show func(what string, done float64)) func(string, float64) {
-	last := time.Now()
-	return func(what string, done float64) {
-		if time.Since(last) >= time.Duration(n)*time.Second {
-			last = time.Now()
-			show(what, done)
+// newOutputs finds out now whether they can be written, not after everything was measured.
+func newOutputs(all ...output) (*outputs, error) {
+	o := &outputs{all: all, text: os.Stdout}
+	for _, f := range all {
+		switch {
+		case f.file == "-" && o.text != os.Stdout:
+			return nil, run.UsageError{Err: fmt.Errorf("%s -: the standard output is taken", f.flag)}
+		case f.file == "-":
+			o.text = os.Stderr
+		case f.file != "":
+			w, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE, 0o644)
+			if err != nil {
+				return nil, run.UsageError{Err: fmt.Errorf("%s: %w", f.flag, err)}
+			}
+			_ = w.Close() // nothing was written
 		}
 	}
+	return o, nil
+}
+
+// write lets write write to the file of a flag, if it was given.
+func (o *outputs) write(flag string, write func(io.Writer) error) error {
+	for _, f := range o.all {
+		switch {
+		case f.flag != flag || f.file == "":
+		case f.file == "-":
+			return write(os.Stdout)
+		default:
+			w, err := os.Create(f.file)
+			if err != nil {
+				return fmt.Errorf("%s: %w", flag, err)
+			}
+			return errors.Join(write(w), w.Close())
+		}
+	}
+	return nil
 }

@@ -231,7 +231,7 @@ func (g *group) row(s int) Row {
 	}
 	r.System, r.Codec = g.sides[s].name()
 	for op := range ops {
-		r.rounds[op] = slices.Clone(t[inBlocks][op].perRound())
+		r.rounds[op], r.curves[op] = slices.Clone(t[inBlocks][op].perRound()), t[alone][op].curve()
 	}
 	rate := func(ns float64) float64 { return corpus.PageSize / ns * 1e3 }
 	r.StoreMBPerSecond, r.RestoreMBPerSecond, r.LoadMBPerSecond = rate(r.StoreNsPerPage), rate(r.RestoreNsPerPage), rate(r.LoadNsPerPage)

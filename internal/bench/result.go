@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 
+	"github.com/zswapd/zswapd/internal/chart"
 	"github.com/zswapd/zswapd/internal/machine"
 )
 
@@ -67,7 +68,8 @@ type Row struct {
 	States     States        `json:"states"`
 	Noise      machine.Noise `json:"noise"` // while the corpus was measured with so many threads
 
-	rounds [ops][]float64 // ns per page of each round, for benchstat
+	rounds [ops][]float64  // ns per page of each round, for benchstat
+	curves [ops][]chart.XY // quantiles of pages that were timed by themselves, in percent
 }
 
 // SinglePage is for pages that are given one by one and timed by themselves, two readings of the clock included.

@@ -1,6 +1,10 @@
 package bench
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/zswapd/zswapd/internal/chart"
+)
 
 // op is what is done to a page.
 type op int
@@ -56,6 +60,17 @@ func (t *times) perRound() []float64 {
 // alone returns the figures of pages that were timed by themselves.
 func (t *times) alone() Single {
 	return Single{NsPerPage: t.perPage(), P50: quantile(t.single, 0.5), P99: quantile(t.single, 0.99), Max: slices.Max(t.single)}
+}
+
+// curve returns how many of the pages that were timed by themselves took so long at most, in percent.
+func (t *times) curve() (c []chart.XY) {
+	sorted := slices.Sorted(slices.Values(t.single))
+	for _, percent := range []float64{0, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99, 100} {
+		if i := percent / 100 * float64(len(sorted)-1); len(sorted) > 0 {
+			c = append(c, chart.XY{X: float64(sorted[int(i)]), Y: percent})
+		}
+	}
+	return c
 }
 
 // quantile of a list that is not empty and stays as it is.
