@@ -101,6 +101,10 @@ type Level struct {
 	CompressedBytes int64   `json:"compressed_bytes"`
 	MemoryBytes     int64   `json:"memory_bytes"`
 	OverPercent     float64 `json:"over_percent"` // memory beyond the compressed bytes
+	// Of MemoryBytes: frames that hold objects, and the objects themselves, with headers and rounded to their classes. The
+	// difference is what compaction works on. zram does not tell.
+	FrameBytes  int64 `json:"frame_bytes,omitempty"`
+	ObjectBytes int64 `json:"object_bytes,omitempty"`
 }
 
 // Freed is a store of which a share of the pages was freed, and which was then compacted.

@@ -29,10 +29,12 @@ type usage struct {
 	compressed     int64 // bytes
 	memory         int64 // bytes, all of it
 	metadata       int64 // bytes of tables and headers, of memory
+	frames         int64 // bytes of frames that hold objects, of memory; zram does not tell
+	objects        int64 // bytes of the objects in them, headers and rounding to classes included
 }
 
 func (u *usage) level() Level {
-	l := Level{Pages: u.pages, CompressedBytes: u.compressed, MemoryBytes: u.memory}
+	l := Level{Pages: u.pages, CompressedBytes: u.compressed, MemoryBytes: u.memory, FrameBytes: u.frames, ObjectBytes: u.objects}
 	if u.compressed > 0 {
 		l.OverPercent = 100*float64(u.memory)/float64(u.compressed) - 100
 	}

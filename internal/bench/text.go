@@ -16,6 +16,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "CPUs %.0f %% busy meanwhile, %.0f %% taken by other machines; rounds %d, after %d to warm memory up\n",
 		100*r.Noise.Busy, 100*r.Noise.Stolen, r.Settings.Rounds, r.Settings.WarmUpRounds)
 	fmt.Fprintf(&b, "µs a page, wall time over pages; zram is given %d pages a system call, which is its best, and zswapd a page a call;\n", r.Settings.ZRAMBatch)
+	fmt.Fprintf(&b, "(frames): what the frames have beyond the objects in them; the rest is tables, which do not shrink\n")
 	fmt.Fprintf(&b, "alone: a page a call on both sides, each timed by itself: wall time over pages, then p50 and p99 of a page\n")
 	for rows := r.Rows; len(rows) > 0; {
 		n := 1
@@ -57,7 +58,7 @@ func writeCorpus(b *strings.Builder, rows []Row) {
 	memory.write(b)
 	b.WriteByte('\n')
 	states := table{left: 2}
-	states.add("memory over", "compressed bytes", "filled", "50 % freed", "compacted", "frames/object", "longest step", "90 % freed", "compacted", "frames/object", "longest step")
+	states.add("memory over", "compressed bytes", "filled", "50 % freed", "compacted", "(frames)", "frames/object", "longest step", "90 % freed", "compacted", "(frames)", "frames/object", "longest step")
 	for i := range rows {
 		w := &rows[i]
 		if w.Threads != c.Threads {
@@ -65,7 +66,7 @@ func writeCorpus(b *strings.Builder, rows []Row) {
 		}
 		line := []string{w.System, w.Codec, over(w.States.Filled)}
 		for _, f := range []*Freed{&w.States.Freed50, &w.States.Freed90} {
-			line = append(line, over(f.Freed), over(f.Compacted))
+			line = append(line, over(f.Freed), over(f.Compacted), f.Compacted.frames())
 			line = append(line, f.Compaction.cells()...)
 		}
 		states.add(line...)
@@ -87,6 +88,14 @@ func µs(ns float64) string   { return fmt.Sprintf("%.2f", ns/1e3) }
 func mb(v float64) string    { return fmt.Sprintf("%.0f", v) }
 func ratio(v float64) string { return fmt.Sprintf("%.2f", v) }
 func over(l Level) string    { return fmt.Sprintf("+%.1f %%", l.OverPercent) }
+
+// frames is how much larger the frames are than the objects in them.
+func (l Level) frames() string {
+	if l.ObjectBytes == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("(+%.1f %%)", 100*float64(l.FrameBytes)/float64(l.ObjectBytes)-100)
+}
 
 func (s Single) String() string {
 	return fmt.Sprintf("%s %s %s", µs(s.NsPerPage), µs(float64(s.P50)), µs(float64(s.P99)))

@@ -15,7 +15,7 @@ import (
 func sample() *Result {
 	states := States{
 		Filled:  Level{Pages: 8192, OverPercent: 4.61},
-		Freed50: Freed{Freed: Level{OverPercent: 99}, Compacted: Level{OverPercent: 12.25}, Compaction: Compaction{Steps: 9, FramesPerObject: 0.789, LongestStepNs: 159_100}},
+		Freed50: Freed{Freed: Level{OverPercent: 99}, Compacted: Level{OverPercent: 12.25, FrameBytes: 1068, ObjectBytes: 1000}, Compaction: Compaction{Steps: 9, FramesPerObject: 0.789, LongestStepNs: 159_100}},
 		Freed90: Freed{Freed: Level{OverPercent: 655.7}, Compacted: Level{OverPercent: 50.44}, Compaction: Compaction{Steps: 3, FramesPerObject: 2.5, LongestStepNs: 1_236_000}},
 	}
 	row := Row{

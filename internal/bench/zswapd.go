@@ -45,7 +45,12 @@ func (b *poolBox) free(page int64) error { return b.users[0].w.Invalidate(uint64
 func (b *poolBox) usage() (usage, error) {
 	s, zs := b.p.Stats(), b.p.Allocator()
 	frames := int64(zs.Frames) + zs.ReadyFrames
+	objects := int64(0)
+	for _, c := range zs.Classes {
+		objects += int64(c.ObjUsed) * int64(c.Size)
+	}
 	return usage{
+		frames: int64(zs.Frames) * zpool.PageSize, objects: objects,
 		pages: s.StoredPages, incompressible: s.IncompressiblePages, compressed: s.CompressedBytes, memory: s.MemoryBytes,
 		metadata: s.MemoryBytes - frames*zpool.PageSize + (int64(zs.Objects)-s.IncompressiblePages)*headerBytes,
 	}, nil
