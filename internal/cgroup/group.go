@@ -77,6 +77,9 @@ func (g *Group) Procs() (pids []int, err error) {
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
 			continue // removed just now
 		}
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			continue // a threaded group: its processes are listed further up
+		}
 		if err != nil {
 			return nil, err
 		}

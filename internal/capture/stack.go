@@ -1,0 +1,42 @@
+package capture
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// isStack reports whether a mapping is the stack of a thread: the kernel's own for the first thread, one that grows down
+// or is named so; or one that holds the stack pointer of a thread and has a guard below, as threads' stacks do.
+func isStack(m, below *mapping, pointers []uint64) bool {
+	if strings.HasPrefix(m.name, "[stack") || strings.HasPrefix(m.name, "[anon") && strings.Contains(m.name, "stack") || m.is("gd") {
+		return true
+	}
+	guarded := m.is("gu") || below != nil && below.end == m.start && !below.is("rd") && !below.is("wr") && !below.is("ex")
+	return guarded && slices.ContainsFunc(pointers, func(p uint64) bool { return p >= m.start && p < m.end })
+}
+
+// stackPointers returns those of the threads that are not running just now.
+func stackPointers(pid int) (list []uint64) {
+	dir := filepath.Join(procRoot, strconv.Itoa(pid), "task")
+	threads, _ := os.ReadDir(dir)
+	for _, t := range threads {
+		text, _ := os.ReadFile(filepath.Join(dir, t.Name(), "syscall"))
+		if p, ok := parseSyscall(string(text)); ok {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// parseSyscall reads the stack pointer, the last but one of the numbers in /proc/PID/task/TID/syscall.
+func parseSyscall(text string) (pointer uint64, ok bool) {
+	f := strings.Fields(text)
+	if len(f) < 3 {
+		return 0, false // "running"
+	}
+	p, err := strconv.ParseUint(f[len(f)-2], 0, 64)
+	return p, err == nil
+}
