@@ -4,7 +4,7 @@
 //	index, version ─────────► content ───────────────────────┴─► the page's 4096 bytes
 //
 // kind: what a page holds: a java, node or python heap, text, JSON, machine code, a sparse table, random
-// bytes, or one value throughout. theme: what neighbours share, as they do in a real heap: object shapes,
+// bytes, one value throughout, or the records of a store of keys and values. theme: what neighbours share, as they do in a real heap: object shapes,
 // the region that pointers lead to, the words of a text, the keys of a JSON document.
 // source: a whole memory image; every page of it is a pure function of the seed, the index and the version.
 //
@@ -30,6 +30,7 @@
 //	json      3.22  3.53   4.42  5.53            3.08  3.32   4.71  6.03
 //	code      1.37  1.49   1.66  1.87            1.38  1.42   1.68  1.76
 //	sparse    6.69  7.54   9.43  11.35           6.98  7.25   9.80  10.87
+//	redis     8.43  9.24   10.98 17.57           8.27  8.93   10.74 16.28
 //	typical                                      2.35  2.59   3.45  3.80
 //
 // The sizes spread as well: with lz4, generated pages fill 64 to 80 % as many 16-byte size classes as captured ones.

@@ -19,10 +19,11 @@ const (
 	Sparse             // a table or array of which most is zero
 	Random             // what no codec makes smaller: encrypted, compressed
 	Same               // one 8-byte value throughout: zero, in seven pages of eight
+	Redis              // a store of keys and values
 	Kinds              // how many there are
 )
 
-var names = [Kinds]string{"java", "node", "python", "text", "json", "code", "sparse", "random", "same"}
+var names = [Kinds]string{"java", "node", "python", "text", "json", "code", "sparse", "random", "same", "redis"}
 
 // String returns the kind's name, as ParseMix takes it.
 func (k Kind) String() string {
@@ -60,6 +61,8 @@ func Fill(page []byte, k Kind, theme, seed uint64) {
 		fillRandom(p, r)
 	case Same:
 		fillSame(p, r)
+	case Redis:
+		fillRedis(p, t, r)
 	default:
 		panic("pagegen: no such kind: " + k.String())
 	}

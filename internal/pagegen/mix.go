@@ -40,7 +40,7 @@ func (m Mix) String() string {
 		}
 		name := Kind(k).String()
 		switch Kind(k) {
-		case Java, Node, Python:
+		case Java, Node, Python, Redis:
 			name += " heap"
 		case JSON:
 			name = "JSON"

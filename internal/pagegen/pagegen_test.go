@@ -25,6 +25,7 @@ func TestPagesNeverChange(t *testing.T) {
 		Sparse: "90be1c9052147845",
 		Random: "9343502c54097cbc",
 		Same:   "394083c914eee13f",
+		Redis:  "7ff233e1328aaa5d",
 	}
 	page := make([]byte, PageSize)
 	for k := range Kinds {
@@ -67,11 +68,16 @@ func TestFillIsAFunctionOfItsArguments(t *testing.T) {
 
 // No page occurs twice, whether in one version of an image, in the next, or in the image of another seed.
 func TestPagesAreDistinct(t *testing.T) {
+	t.Run("typical", func(t *testing.T) { testDistinct(t, Typical) })
+	t.Run("redis", func(t *testing.T) { testDistinct(t, Only(Redis)) }) // its records differ little
+}
+
+func testDistinct(t *testing.T, m Mix) {
 	const pages = 100 * RunPages // every kind is among them
 	seen := make(map[[16]byte]string)
 	page := make([]byte, PageSize)
 	for _, seed := range []uint64{0, 1} {
-		s := Source{Mix: Typical, Seed: seed}
+		s := Source{Mix: m, Seed: seed}
 		for version := range uint64(2) {
 			for index := range uint64(pages) {
 				if s.Kind(index) == Same {
@@ -110,7 +116,7 @@ func TestMixIsExact(t *testing.T) {
 }
 
 func TestParseMix(t *testing.T) {
-	for name, want := range map[string]Mix{"typical": Typical, "java": Only(Java), "same": Only(Same)} {
+	for name, want := range map[string]Mix{"typical": Typical, "java": Only(Java), "same": Only(Same), "redis": Only(Redis)} {
 		if got, err := ParseMix(name); err != nil || got != want {
 			t.Errorf("ParseMix(%q) = %v, %v", name, got, err)
 		}
