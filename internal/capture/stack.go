@@ -3,19 +3,32 @@ package capture
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
 
+// maxGuard is more than any guard below a stack has, in bytes, and less than what Go reserves below its heap.
+const maxGuard = 1 << 20
+
 // isStack reports whether a mapping is the stack of a thread: the kernel's own for the first thread, one that grows down
-// or is named so; or one that holds the stack pointer of a thread and has a guard below, as threads' stacks do.
+// or is named so; or one that holds the stack pointer of a thread and has a guard below, as threads' stacks do. Where
+// there are stack pointers of several threads is no stack: Go has the stacks of all threads in its heap.
 func isStack(m, below *mapping, pointers []uint64) bool {
 	if strings.HasPrefix(m.name, "[stack") || strings.HasPrefix(m.name, "[anon") && strings.Contains(m.name, "stack") || m.is("gd") {
 		return true
 	}
-	guarded := m.is("gu") || below != nil && below.end == m.start && !below.is("rd") && !below.is("wr") && !below.is("ex")
-	return guarded && slices.ContainsFunc(pointers, func(p uint64) bool { return p >= m.start && p < m.end })
+	inside := 0
+	for _, p := range pointers {
+		if p >= m.start && p < m.end {
+			inside++
+		}
+	}
+	return inside == 1 && (m.is("gu") || below != nil && below.end == m.start && below.isGuard())
+}
+
+// isGuard reports whether nobody may touch a mapping, and it is small.
+func (m *mapping) isGuard() bool {
+	return !m.is("rd") && !m.is("wr") && !m.is("ex") && m.end-m.start <= maxGuard
 }
 
 // stackPointers returns those of the threads that are not running just now.

@@ -1,0 +1,323 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/zswapd/zswapd/internal/capturetest"
+)
+
+const everything = math.MaxInt64 // pages
+
+// once is what found returns for pages that are there once each.
+func once(pages ...int) map[int]int {
+	m := map[int]int{}
+	for _, i := range pages {
+		m[i] = 1
+	}
+	return m
+}
+
+func upTo(n, step int) (list []int) {
+	for i := 0; i < n; i += step {
+		list = append(list, i)
+	}
+	return list
+}
+
+var regions = []string{"plain:40", "holes:20", "dontdump:8", "locked:7", "shared:6", "file:8", "unreadable:5", "zero:4", "secret:3"}
+
+// What can be swapped is captured, once; what cannot, or what programs want nobody to see, is not.
+func TestExactlyTheEligiblePages(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, regions...)
+	child.Stop()
+	if len(child.Lacks) > 0 {
+		t.Logf("this kernel lacks %v", child.Lacks)
+	}
+	want := map[string]map[int]int{"plain": once(upTo(40, 1)...), "holes": once(upTo(20, 2)...), "file": once(0, 1)}
+	for _, all := range []bool{false, true} {
+		pop := scan(t, all, child.PID())
+		mem := slices.Concat(sample(t, pop, everything, 1)...)
+		leftOut := map[Reason]int64{NotDumped: 8, Locked: 7, Unreadable: 5}
+		if all {
+			want["dontdump"], want["locked"] = once(upTo(8, 1)...), once(upTo(7, 1)...)
+			leftOut = map[Reason]int64{Unreadable: 5}
+		}
+		if got := found(t, mem); !reflect.DeepEqual(got, want) {
+			t.Errorf("all %v: found %v, want %v", all, got, want)
+		}
+		if n := resident(t, child.PID(), all); pop.Pages != n || int64(len(mem)) != n*PageSize || pop.Processes[0].Sampled != n {
+			t.Errorf("all %v: %d pages, %d sampled, %d captured, %d by the kernel's count", all, pop.Pages, pop.Processes[0].Sampled, len(mem)/PageSize, n)
+		}
+		if onStack := bytes.Contains(mem, []byte(capturetest.Secret)); onStack != all {
+			t.Errorf("all %v: what is on the stack was captured: %v", all, onStack)
+		}
+		if (pop.LeftOut[Stack] > 0) == all {
+			t.Errorf("all %v: left out: %v", all, pop.LeftOut)
+		}
+		delete(pop.LeftOut, Stack)
+		if !reflect.DeepEqual(pop.LeftOut, leftOut) {
+			t.Errorf("all %v: left out: %v, want %v", all, pop.LeftOut, leftOut)
+		}
+	}
+}
+
+// resident asks the kernel for the number of eligible pages of a process, in another way than Scan.
+func resident(t *testing.T, pid int, all bool) (pages int64) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
+	noErr(t, err)
+	name, anonymous := "", int64(0)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		switch {
+		case strings.Contains(f[0], "-"):
+			name = strings.Join(f[5:], " ")
+		case f[0] == "Anonymous:":
+			anonymous, err = strconv.ParseInt(f[1], 10, 64)
+			noErr(t, err)
+		case f[0] == "VmFlags:":
+			flags := " " + strings.Join(f[1:], " ") + " "
+			hidden := name == "[stack]" || strings.Contains(flags, " lo ") || strings.Contains(flags, " dd ")
+			if strings.Contains(flags, " rd ") && (all || !hidden) {
+				pages += anonymous / 4
+			}
+		}
+	}
+	return pages
+}
+
+// Looking changes nothing: pages that were not there are not there afterwards.
+func TestNothingIsTouched(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "holes:2000", "zero:500")
+	child.Stop()
+	before := resident(t, child.PID(), true)
+	sample(t, scan(t, true, child.PID()), everything, 1)
+	if after := resident(t, child.PID(), true); after != before {
+		t.Errorf("%d pages are resident after a capture, %d were before", after, before)
+	}
+}
+
+// A sample is no larger than allowed, made of whole runs of neighbours in order, and the same again with the same seed.
+func TestSample(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "plain:1600")
+	child.Stop()
+	pop := scan(t, false, child.PID())
+	const most = 400
+	a, b, c := sample(t, pop, most, 5), sample(t, pop, most, 5), sample(t, pop, most, 6)
+	if !reflect.DeepEqual(a, b) {
+		t.Error("two samples with one seed differ")
+	}
+	if reflect.DeepEqual(a, c) {
+		t.Error("two samples with different seeds are the same")
+	}
+	last := -1
+	for _, run := range a {
+		for at := 0; at < len(run); at += PageSize {
+			_, i, ok := capturetest.Find(run[at : at+PageSize])
+			if !ok {
+				continue
+			}
+			if i <= last || at > 0 && i != last+1 && last >= 0 && i%RunPages != 0 {
+				t.Errorf("page %d comes after page %d", i, last)
+			}
+			last = i
+		}
+	}
+	if n := len(slices.Concat(a...)) / PageSize; n > most || n <= most-RunPages || len(a) != most/RunPages {
+		t.Errorf("%d pages in %d runs; want %d", n, len(a), most)
+	}
+}
+
+// Each page is as likely to be in a sample as any other.
+func TestSampleIsUniform(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "plain:640")
+	child.Stop()
+	pop := scan(t, false, child.PID())
+	const samples = 400
+	times := map[int]int{}
+	for seed := range uint64(samples) {
+		mem := slices.Concat(sample(t, pop, pop.Pages/4, seed)...)
+		for i := range found(t, mem)["plain"] {
+			times[i]++
+		}
+	}
+	p := float64(pop.Pages/4/RunPages) / math.Ceil(float64(pop.Pages)/RunPages)
+	want, off := samples*p, 6*math.Sqrt(samples*p*(1-p))
+	for i := range 640 {
+		if n := float64(times[i]); math.Abs(n-want) > off {
+			t.Errorf("page %d is in %v samples of %d, want %.0f ± %.0f", i, n, samples, want, off)
+		}
+	}
+}
+
+// What a process shares with a child that it forked is counted once; the child alone has it all.
+func TestForkedMemoryIsCountedOnce(t *testing.T) {
+	capturetest.NeedRoot(t)
+	parent := capturetest.Start(t, "plain:100", "zero:50")
+	fork := parent.Fork()
+	parent.Stop()
+	for _, pids := range [][]int{{parent.PID()}, {fork}, {parent.PID(), fork}} {
+		mem := slices.Concat(sample(t, scan(t, false, pids...), everything, 1)...)
+		if got := found(t, mem)["plain"]; !reflect.DeepEqual(got, once(upTo(100, 1)...)) {
+			t.Errorf("processes %v: %v", pids, got)
+		}
+	}
+	both, one := scan(t, false, parent.PID(), fork), scan(t, false, parent.PID())
+	if both.Processes[1].Eligible > one.Pages/2 || both.Pages != both.Processes[0].Eligible+both.Processes[1].Eligible {
+		t.Errorf("%d pages of the parent, %d more of the child, %d in all", one.Pages, both.Processes[1].Eligible, both.Pages)
+	}
+}
+
+// Processes that end meanwhile are skipped, at whatever moment.
+func TestProcessesThatEnd(t *testing.T) {
+	capturetest.NeedRoot(t)
+	stays, goes := capturetest.Start(t, "plain:100"), capturetest.Start(t, "plain:100")
+	pids := []int{goes.PID(), stays.PID()}
+	pop := scan(t, false, pids...)
+	n := 0
+	noErr(t, pop.Sample(t.Context(), everything, 1, func([]byte) error {
+		if n++; n == 1 {
+			goes.Kill()
+		}
+		return nil
+	}))
+	if left := pop.Processes[0]; left.Sampled == 0 || left.Sampled >= left.Eligible {
+		t.Errorf("of the process that ended after a run, %d of %d pages", left.Sampled, left.Eligible)
+	}
+	if pop.Processes[1].Sampled < 100 {
+		t.Errorf("of the other one, %d pages", pop.Processes[1].Sampled)
+	}
+
+	zombie := scan(t, false, pids...) // it has a number, and no memory
+	if zombie.Pages != zombie.Processes[len(zombie.Processes)-1].Eligible || zombie.Pages < 100 {
+		t.Errorf("with a zombie: %+v", zombie)
+	}
+	goes.Reap()
+	if gone := scan(t, false, pids...); gone.Gone != 1 || len(gone.Processes) != 1 {
+		t.Errorf("with one that is gone: %+v", gone)
+	}
+}
+
+// A process that executes another program meanwhile does not show that one's memory.
+func TestProcessThatExecutes(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "plain:100")
+	pop := scan(t, false, child.PID())
+	child.Exec()
+	if runs := sample(t, pop, everything, 1); len(runs) > 0 {
+		t.Errorf("%d runs of a memory that is gone", len(runs))
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "plain:100")
+	child.Stop()
+	pop := scan(t, false, child.PID())
+	dir := t.TempDir()
+	file := filepath.Join(dir, "x.bin")
+	want := slices.Concat(sample(t, pop, everything, 1)...)
+	shows := func(what string, want []byte) {
+		t.Helper()
+		got, err := os.ReadFile(file)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, want %d: %v", what, len(got), len(want), err)
+		}
+		if list, _ := os.ReadDir(dir); len(list) != 1 {
+			t.Errorf("%s: left behind: %v", what, list)
+		}
+	}
+	n, err := pop.WriteFile(t.Context(), file, false, everything, 1, nil)
+	if noErr(t, err); n != pop.Pages {
+		t.Errorf("%d pages written of %d", n, pop.Pages)
+	}
+	shows("a new file", want)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	noErr(t, os.WriteFile(file, []byte("older"), 0o644))
+	if _, err := pop.WriteFile(t.Context(), file, false, everything, 1, nil); err == nil || !strings.Contains(err.Error(), "--force") {
+		t.Errorf("over another file: %v", err)
+	}
+	shows("not by force", []byte("older"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	if _, err := pop.WriteFile(ctx, file, true, everything, 1, func(int64) { cancel(enough) }); !errors.Is(err, enough) {
+		t.Errorf("interrupted: %v", err)
+	}
+	shows("interrupted", []byte("older"))
+	_, err = pop.WriteFile(t.Context(), file, true, everything, 1, nil)
+	noErr(t, err)
+	shows("by force", want)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// Without a page there is no file.
+func TestNothingToWrite(t *testing.T) {
+	capturetest.NeedRoot(t)
+	locked := capturetest.Start(t, "everything:10")
+	ended := capturetest.Start(t, "plain:100")
+	pops := []*Population{scan(t, false, locked.PID()), scan(t, false, ended.PID())}
+	ended.Kill()
+	for i, pop := range append(pops, scan(t, false, ended.PID())) {
+		file := filepath.Join(t.TempDir(), "x.bin")
+		if _, err := pop.WriteFile(t.Context(), file, false, everything, 1, nil); !errors.Is(err, ErrNothing) {
+			t.Errorf("%d: %v", i, err)
+		}
+		if list, _ := os.ReadDir(filepath.Dir(file)); len(list) > 0 {
+			t.Errorf("%d: left behind: %v", i, list)
+		}
+	}
+}
+
+func TestScanIsInterrupted(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "plain:10")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	cancel(enough)
+	if _, err := Scan(ctx, []int{child.PID()}, Options{}); !errors.Is(err, enough) {
+		t.Error(err)
+	}
+}
+
+func TestCheckFile(t *testing.T) {
+	dir := t.TempDir()
+	there := filepath.Join(dir, "there")
+	noErr(t, os.WriteFile(there, nil, 0o600))
+	for _, c := range []struct {
+		file  string
+		force bool
+		says  string
+	}{
+		{filepath.Join(dir, "new"), false, ""},
+		{there, true, ""},
+		{there, false, "--force"},
+		{"", true, "-o FILE"},
+		{dir, true, "not a file"},
+		{"/dev/null", true, "not a file"},
+		{filepath.Join(dir, "no", "x"), false, "no such"},
+		{filepath.Join(there, "x"), false, "is no folder"},
+	} {
+		if err := CheckFile(c.file, c.force); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q, force %v: %v, want %q", c.file, c.force, err, c.says)
+		}
+	}
+}
