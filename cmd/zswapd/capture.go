@@ -29,13 +29,14 @@ func (s *sampleFlags) add(c *cobra.Command) {
 	f.Uint64Var(&s.seed, "seed", 1, "of the sample")
 }
 
-// processes returns whom the flags mean. Without root nobody can be looked at.
-func (s *sampleFlags) processes() ([]int, error) {
+// processes returns whom the flags mean; also is another mistake that the user made, to be told with the rest. Without
+// root nobody can be looked at.
+func (s *sampleFlags) processes(also error) ([]int, error) {
 	pids, err := s.target.Processes()
 	if int64(s.most) < capture.RunPages*capture.PageSize {
 		err = errors.Join(err, fmt.Errorf("--max %s: a sample has at least one run of 64 KiB", &s.most))
 	}
-	if err != nil {
+	if err = errors.Join(err, also); err != nil {
 		return nil, run.UsageError{Err: err}
 	}
 	return pids, capture.Allowed()
@@ -60,10 +61,7 @@ three as well, which is where programs keep keys and passwords. Secret memory (m
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			pids, err := flags.processes()
-			if bad := capture.CheckFile(file, force); bad != nil {
-				err = errors.Join(err, run.UsageError{Err: bad})
-			}
+			pids, err := flags.processes(capture.CheckFile(file, force))
 			if err != nil {
 				return err
 			}

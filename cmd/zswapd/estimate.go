@@ -27,8 +27,8 @@ notice nothing. Stacks, locked memory and memory that is not to be dumped are le
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			pids, err := flags.processes()
-			if err = errors.Join(err, checkOutput(file)); err != nil {
+			pids, err := flags.processes(checkOutput(file))
+			if err != nil {
 				return err
 			}
 			warn(capture.Private())

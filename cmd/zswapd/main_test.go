@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zswapd/zswapd/internal/capturetest"
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/internal/swaptest"
@@ -23,6 +24,7 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	capturetest.Main()
 	os.Exit(func() int {
 		defer swaptest.Lock()()
 		cleanStates(stateRoot + "/*")

@@ -110,6 +110,22 @@ func TestNothingIsTouched(t *testing.T) {
 	}
 }
 
+// What was touched since the kernel last looked is told apart from what was not, and asking does not count as looking.
+func TestReferenced(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "plain:1000")
+	child.Stop()
+	for range 2 {
+		if pop := scan(t, false, child.PID()); pop.Referenced < 1000 || pop.Referenced > pop.Pages {
+			t.Errorf("%d of %d pages referenced, all of which were just written", pop.Referenced, pop.Pages)
+		}
+	}
+	noErr(t, os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", child.PID()), []byte("1"), 0)) // what the kernel does when it looks
+	if pop := scan(t, false, child.PID()); pop.Referenced > 0 {
+		t.Errorf("%d of %d pages referenced, none of which was touched since", pop.Referenced, pop.Pages)
+	}
+}
+
 // A sample is no larger than allowed, made of whole runs of neighbours in order, and the same again with the same seed.
 func TestSample(t *testing.T) {
 	capturetest.NeedRoot(t)

@@ -78,6 +78,9 @@ func pages(value string) int64 {
 	if len(f) == 0 {
 		return 0
 	}
-	kib, _ := strconv.ParseInt(f[0], 10, 64)
-	return kib << 10 / PageSize
+	kib, err := strconv.ParseUint(f[0], 10, 53) // fits in bytes, too
+	if err != nil {
+		return 0
+	}
+	return int64(kib << 10 / PageSize)
 }

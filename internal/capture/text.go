@@ -35,7 +35,8 @@ func (pop *Population) WriteText(w io.Writer, file string, written int64, all bo
 func (pop *Population) processLines(line func(head, format string, args ...any)) {
 	list := slices.DeleteFunc(slices.Clone(pop.Processes), func(p *Process) bool { return p.Sampled == 0 })
 	slices.SortStableFunc(list, func(a, b *Process) int { return cmp.Compare(b.Sampled, a.Sampled) })
-	var rest, pages int64
+	var rest int
+	var pages int64
 	for i, p := range list {
 		if i >= shown {
 			rest, pages = rest+1, pages+p.Sampled
@@ -44,7 +45,7 @@ func (pop *Population) processLines(line func(head, format string, args ...any))
 		line("pages", "%s of %s of process %d, %q", report.Count(p.Sampled), report.Count(p.Eligible), p.PID, p.Name)
 	}
 	if rest > 0 {
-		line("pages", "%s of %s other processes", report.Count(pages), report.Count(rest))
+		line("pages", "%s of %s more", report.Count(pages), Processes(rest))
 	}
 }
 
@@ -60,9 +61,17 @@ func (pop *Population) LeftOutLines(line func(head, format string, args ...any))
 		line("left out", "%s", strings.Join(parts, ", "))
 	}
 	if pop.Denied > 0 {
-		line("not seen", "%s processes that not even root may look at", report.Count(pop.Denied))
+		line("not seen", "%s that not even root may look at", Processes(pop.Denied))
 	}
 	if pop.Gone > 0 {
-		line("ended", "%s processes, before they were looked at", report.Count(pop.Gone))
+		line("ended", "%s, before we looked", Processes(pop.Gone))
 	}
+}
+
+// Processes writes how many there are.
+func Processes(n int) string {
+	if n == 1 {
+		return "1 process"
+	}
+	return report.Count(n) + " processes"
 }

@@ -13,7 +13,7 @@ import (
 
 // Choice is what to run, and why.
 type Choice struct {
-	Worth          bool     `json:"worth"` // compressed swap gives something here
+	Worth          bool     `json:"worth"` // compressed swap gives something here; else there are no sizes
 	Codec          string   `json:"codec"`
 	PoolLimitBytes int64    `json:"pool_limit_bytes"` // --pool-limit
 	SwapBytes      int64    `json:"swap_bytes"`       // --swap
@@ -26,7 +26,7 @@ const (
 	worthMemory = 0.10 // less memory that a codec must need than a faster one,
 	worthTime   = 1.5  // and at most so many times its store and load
 	worthCold   = 0.20 // fewer compressed bytes, to be worth a mention for cold pages
-	worthSwap   = 1.1  // effective ratio below which swap is not worth it
+	worthSwap   = 1.1  // effective ratio below which a codec frees too little
 	slack       = 1.1  // of the pool's limit over what it would need
 	memoryShare = 0.5  // of the machine's memory, the most that a pool should take
 )
@@ -42,28 +42,46 @@ func Choose(measured []Codec, eligible, machine int64) Choice {
 	}
 	slices.SortStableFunc(pages, func(a, b Codec) int { return cmp.Compare(a.cost(), b.cost()) })
 	var c Choice
-	best := pages[0]
+	worth := slices.DeleteFunc(slices.Clone(pages), func(d Codec) bool { return d.EffectiveRatio < worthSwap })
+	if c.Worth = len(worth) > 0; !c.Worth {
+		c.Codec = pages[0].Codec
+		c.because("no codec reaches %.1f to 1 with all memory counted: compressed swap frees too little here", worthSwap)
+		return c
+	}
+	for _, d := range pages {
+		if d.EffectiveRatio < worthSwap {
+			c.because("%s does not reach %.1f to 1 with all memory counted: it frees too little", d.name(), worthSwap)
+		}
+	}
+	best := worth[0]
 	if best.Ratio == 0 {
 		c.Codec = compressor.Default
 		c.because("all pages looked at are same-filled: they take no memory in the pool, whatever the codec")
 	} else {
-		c.because("%s takes the least time, %s for a page out and in", best.name(), report.Duration(best.cost()))
-		for _, d := range pages[1:] {
-			less := 1 - best.EffectiveRatio/d.EffectiveRatio
-			longer := float64(d.cost()) / float64(best.cost())
-			if less >= worthMemory && longer <= worthTime {
-				c.because("%s needs %.0f %% less memory for %.2f times the time: worth it (the rule: at least %.0f %%, at most %.1f times)",
-					d.name(), 100*less, longer, 100*worthMemory, worthTime)
-				best = d
-			} else {
-				c.because("%s needs %.0f %% %s memory for %.2f times the time: not worth it", d.name(), 100*math.Abs(less), moreOrLess(less), longer)
-			}
-		}
+		best = c.densest(worth)
 		c.Codec = best.Codec
 	}
 	c.cold(measured, &best)
 	c.sizes(best.EffectiveRatio, eligible, machine)
 	return c
+}
+
+// densest goes from the fastest codec to denser ones, as long as they are worth their time.
+func (c *Choice) densest(fastestFirst []Codec) Codec {
+	best := fastestFirst[0]
+	c.because("%s takes the least time, %s for a page out and in", best.name(), report.Duration(best.cost()))
+	for _, d := range fastestFirst[1:] {
+		less := 1 - best.EffectiveRatio/d.EffectiveRatio
+		longer := float64(d.cost()) / float64(best.cost())
+		if less >= worthMemory && longer <= worthTime {
+			c.because("%s needs %.0f %% less memory for %.2f times the time: worth it (the rule: at least %.0f %%, at most %.1f times)",
+				d.name(), 100*less, longer, 100*worthMemory, worthTime)
+			best = d
+		} else {
+			c.because("%s needs %.0f %% %s memory for %.2f times the time: not worth it", d.name(), 100*math.Abs(less), moreOrLess(less), longer)
+		}
+	}
+	return best
 }
 
 func moreOrLess(less float64) string {
@@ -108,9 +126,6 @@ func (c *Choice) sizes(ratio float64, eligible, machine int64) {
 		why = fmt.Sprintf("half of the machine's memory, which holds %s at %.2f to 1", report.Bytes(int64(float64(c.PoolLimitBytes)*ratio)), ratio)
 	}
 	c.because("the pool: %s", why)
-	if c.Worth = ratio >= worthSwap; !c.Worth {
-		c.because("%.2f to 1 frees less than a tenth of what is swapped: compressed swap is not worth it here", ratio)
-	}
 }
 
 func wholeMiB(bytes float64) int64 { return int64(math.Ceil(bytes/(1<<20))) << 20 }

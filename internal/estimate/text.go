@@ -20,7 +20,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	p := &r.Population
 	fmt.Fprintf(&b, "\nof %s, %s of anonymous memory is resident and could be swapped (%s looked at)\n",
-		r.Target, report.Bytes(p.EligibleBytes), processes(p.Processes))
+		r.Target, report.Bytes(p.EligibleBytes), capture.Processes(p.Processes))
 	r.populationLines(line)
 	fmt.Fprintf(&b, "\n  %-14s %-20s %-16s %-12s %-12s %s\n", "codec", "compressed", "in all memory", "a page out", "a page in", "incompressible")
 	for i := range r.Codecs {
@@ -36,13 +36,6 @@ func (r *Report) WriteText(w io.Writer) error {
 	line("on", "%s; busy %.0f %%, stolen %.0f %%", r.Machine, 100*r.Noise.Busy, 100*r.Noise.Stolen)
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func processes(n int) string {
-	if n == 1 {
-		return "1 process"
-	}
-	return report.Count(n) + " processes"
 }
 
 func (r *Report) populationLines(line func(head, format string, args ...any)) {

@@ -1,0 +1,281 @@
+package estimate
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/capture"
+	"github.com/zswapd/zswapd/internal/capturetest"
+	"github.com/zswapd/zswapd/zpool"
+)
+
+// A process full of known pages gets the ratios that a pool has for these pages.
+func TestRatiosAreThePools(t *testing.T) {
+	capturetest.NeedRoot(t)
+	const pages = 8192
+	for _, mix := range []string{"java", "typical"} {
+		child := capturetest.Start(t, mix+":8192")
+		r, err := Run(t.Context(), []int{child.PID()}, Options{Target: "x", Most: 1 << 20, Seed: 1})
+		noErr(t, err)
+		if len(r.Codecs) != len(codecs)+1 {
+			t.Fatalf("%d codecs", len(r.Codecs))
+		}
+		for _, c := range r.Codecs {
+			ratio, effective := direct(t, c.Codec, int(c.UnitBytes), mix, pages)
+			if off := math.Abs(c.Ratio/ratio - 1); off > 0.05 { // the process has some hundred pages of its own
+				t.Errorf("%s, %s: ratio %.3f, that of the pages is %.3f", mix, c.name(), c.Ratio, ratio)
+			}
+			if off := math.Abs(c.EffectiveRatio/effective - 1); c.UnitBytes == pageSize && off > 0.05 {
+				t.Errorf("%s, %s: effective ratio %.3f, that of the pages is %.3f", mix, c.name(), c.EffectiveRatio, effective)
+			}
+			if c.Margin != 0 || c.Store.P50 <= 0 || c.Load.P50 <= 0 || c.Store.P50 > c.Store.P99 {
+				t.Errorf("%s, %s: %+v", mix, c.name(), c)
+			}
+		}
+		if n := r.Population.EligibleBytes / pageSize; n < pages || n > pages+600 || r.Sample.Pages < pages || r.Sample.Pages > n {
+			t.Errorf("%s: %+v, %+v", mix, r.Population, r.Sample)
+		}
+		if mix == "typical" && (r.Sample.SameFilledPages < pages*4/100 || r.Codecs[0].IncompressiblePages < pages*4/100) {
+			t.Errorf("%+v, %+v", r.Sample, r.Codecs[0])
+		}
+		for _, s := range r.Savings {
+			if s.FreedBytes+s.PoolBytes != s.SwappedBytes || math.Abs(float64(s.SwappedBytes)/float64(s.PoolBytes)/r.chosen().EffectiveRatio-1) > 0.01 ||
+				math.Abs(float64(s.SwappedBytes)*100/s.IdlePercent-float64(r.Population.EligibleBytes)) > 100 {
+				t.Errorf("%s: %+v", mix, s)
+			}
+		}
+		if !r.Choice.Worth || r.Choice.Codec == "" || len(r.Savings) != 3 {
+			t.Errorf("%s: %+v", mix, r.Choice)
+		}
+	}
+}
+
+// direct returns the ratios of pages without anything of this package.
+func direct(t *testing.T, codec string, unit int, mix string, pages int) (ratio, effective float64) {
+	t.Helper()
+	z, err := compressor.New(codec)
+	noErr(t, err)
+	p, err := zpool.New(zpool.Options{Slots: uint64(pages), MaxBytes: 64 << 20, Compressor: codec})
+	noErr(t, err)
+	w, dst := p.NewWorker(), make([]byte, z.MaxLen(unit))
+	var others []byte
+	in, out := 0, 0
+	for i := range pages {
+		page := capturetest.Page(mix, i)
+		noErr(t, w.Store(uint64(i), page))
+		if !bytes.Equal(page[8:], page[:pageSize-8]) {
+			others = append(others, page...)
+		}
+		if i%16 < 15 {
+			continue
+		}
+		for at := 0; at < len(others); at += unit {
+			u := others[at:min(at+unit, len(others))]
+			in += len(u)
+			if n := z.Compress(dst, u); n > 0 && n < 4000 || n > 0 && unit > pageSize {
+				out += n
+			} else {
+				out += len(u)
+			}
+		}
+		others = others[:0]
+	}
+	s := p.Stats()
+	noErr(t, p.Check())
+	noErr(t, p.Close())
+	return float64(in) / float64(out), float64(s.StoredPages*pageSize) / float64(s.MemoryBytes)
+}
+
+// A part of the pages tells of them all, and the margin of how well.
+func TestMargin(t *testing.T) {
+	s := sampleOf(t, "typical", 8192)
+	var all sizes
+	z, err := compressor.New("s2")
+	noErr(t, err)
+	dst := make([]byte, z.MaxLen(pageSize))
+	for _, r := range s.runs {
+		total := 0
+		for at := 0; at < len(r.others); at += pageSize {
+			if n := z.Compress(dst, r.others[at:at+pageSize]); n > 0 {
+				total += n
+			} else {
+				total += pageSize
+			}
+		}
+		all.add(len(r.others)/pageSize, total)
+	}
+	truth, margin := all.ratio(1)
+	if margin != 0 {
+		t.Errorf("all pages: a margin of %v", margin)
+	}
+	const tries = 400
+	within, sum := 0, 0.0
+	random := rand.New(rand.NewPCG(1, 2))
+	for range tries {
+		var part sizes
+		for _, i := range random.Perm(len(s.runs))[:len(s.runs)/4] {
+			part.add(int(all.pages[i]), int(all.bytes[i]))
+		}
+		ratio, margin := part.ratio(0.25)
+		if math.Abs(ratio/truth-1) <= margin {
+			within++
+		}
+		sum += margin
+	}
+	if within < tries*91/100 || within > tries*98/100 {
+		t.Errorf("%d of %d samples were within their margin, want 95 %%", within, tries)
+	}
+	t.Logf("%d of %d samples within their margin of %.1f %% on average", within, tries, 100*sum/tries)
+}
+
+// The sum that one run is of itself has no margin, and nothing at all no ratio.
+func TestRatioOfLittle(t *testing.T) {
+	var s sizes
+	if ratio, margin := s.ratio(0.5); ratio != 0 || margin != 0 {
+		t.Error(ratio, margin)
+	}
+	s.add(16, 16*pageSize/2)
+	if ratio, margin := s.ratio(0.5); ratio != 2 || margin != 0 {
+		t.Error(ratio, margin)
+	}
+}
+
+// A process whose pages are all same-filled needs no codec; nothing is divided by nothing.
+func TestAllSameFilled(t *testing.T) {
+	s := sampleOf(t, "same", 2000)
+	if s.same != 2000 || s.pages() != 2000 || s.duplicates != 0 {
+		t.Errorf("%d same-filled, %d duplicates of %d", s.same, s.duplicates, s.pages())
+	}
+	r := &Report{}
+	noErr(t, r.measure(t.Context(), s, 0.5, func(int, string) {}))
+	r.Choice = Choose(r.Codecs, 1<<30, 8<<30)
+	for _, c := range r.Codecs {
+		if c.Ratio != 0 || c.Margin != 0 || c.IncompressiblePages != 0 || c.UnitBytes == pageSize && c.EffectiveRatio < 20 {
+			t.Errorf("%+v", c)
+		}
+	}
+	if c := r.Choice; !c.Worth || c.Codec != compressor.Default || c.Cold != "" || c.PoolLimitBytes > 60<<20 || !strings.Contains(c.Reasons[0], "same-filled") {
+		t.Errorf("%+v", c)
+	}
+	r.Sample.Pages = 2000
+	r.Savings = savings(&Population{EligibleBytes: 1 << 30}, r.chosen().EffectiveRatio)
+	var b bytes.Buffer
+	noErr(t, r.WriteText(&b))
+	if text := b.String(); strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+		t.Error(text)
+	}
+}
+
+// What does not compress is not worth it, and we say so.
+func TestAllRandom(t *testing.T) {
+	r := &Report{}
+	noErr(t, r.measure(t.Context(), sampleOf(t, "random", 500), 1, func(int, string) {}))
+	for _, c := range r.Codecs {
+		if c.IncompressiblePages != 500 || c.Ratio != 1 {
+			t.Errorf("%+v", c)
+		}
+	}
+	if c := Choose(r.Codecs, 1<<30, 8<<30); c.Worth {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestDuplicates(t *testing.T) {
+	child := []string{"java:30", "java:20", "same:10"}
+	capturetest.NeedRoot(t)
+	p := capturetest.Start(t, child...)
+	p.Stop()
+	pop, err := capture.Scan(t.Context(), []int{p.PID()}, capture.Options{})
+	noErr(t, err)
+	defer pop.Close()
+	s, err := take(t.Context(), pop, 1<<20, 1)
+	noErr(t, err)
+	defer s.close()
+	others := 0
+	for _, r := range s.runs {
+		others += len(r.others) / pageSize
+	}
+	if s.duplicates < 20 || s.duplicates > 60 || s.same < 10 || int64(others) != s.pages()-s.same {
+		t.Errorf("%d duplicates, %d same-filled, %d others of %d", s.duplicates, s.same, others, s.pages())
+	}
+}
+
+func TestNothingToEstimate(t *testing.T) {
+	capturetest.NeedRoot(t)
+	p := capturetest.Start(t, "everything:10")
+	if _, err := Run(t.Context(), []int{p.PID()}, Options{Most: 1000}); !errors.Is(err, capture.ErrNothing) {
+		t.Error(err)
+	}
+	p.Kill()
+	if _, err := Run(t.Context(), []int{p.PID()}, Options{Most: 1000}); !errors.Is(err, capture.ErrNothing) {
+		t.Errorf("a zombie: %v", err)
+	}
+}
+
+// At whatever step it is interrupted, it ends there.
+func TestInterrupted(t *testing.T) {
+	capturetest.NeedRoot(t)
+	p := capturetest.Start(t, "java:200")
+	enough := errors.New("enough")
+	for step := range len(codecs) + 3 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		last := -1
+		_, err := Run(ctx, []int{p.PID()}, Options{Most: 1000, Progress: func(done, of int, _ string) {
+			if last = done; done == step {
+				cancel(enough)
+			}
+		}})
+		if !errors.Is(err, enough) || last != step {
+			t.Errorf("step %d: at step %d, %v", step, last, err)
+		}
+	}
+}
+
+// The sample is in no core file.
+func TestSampleIsNotDumped(t *testing.T) {
+	s := sampleOf(t, "java", 16)
+	text, err := os.ReadFile("/proc/self/smaps")
+	noErr(t, err)
+	hidden := false
+	for block := range strings.SplitSeq(string(text), "VmFlags:") {
+		flags, _, _ := strings.Cut(block, "\n")
+		hidden = hidden || strings.Contains(flags+" ", " dd ")
+	}
+	if !hidden || len(s.runs) != 1 {
+		t.Error("no mapping of ours is kept out of core files")
+	}
+}
+
+func TestFits(t *testing.T) {
+	if err := fits(1000); err != nil {
+		t.Error(err)
+	}
+	if err := fits(1 << 40); err == nil || !strings.Contains(err.Error(), "--max") {
+		t.Error(err)
+	}
+}
+
+// What was measured comes through the JSON form as it was.
+func TestJSONIsWhole(t *testing.T) {
+	r := example()
+	var b bytes.Buffer
+	noErr(t, r.WriteJSON(&b))
+	var back Report
+	d := json.NewDecoder(&b)
+	d.DisallowUnknownFields()
+	noErr(t, d.Decode(&back))
+	var again, once bytes.Buffer
+	noErr(t, back.WriteJSON(&again))
+	noErr(t, r.WriteJSON(&once))
+	if again.String() != once.String() {
+		t.Errorf("%s\n%s", again.String(), once.String())
+	}
+}
