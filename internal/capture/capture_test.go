@@ -110,6 +110,40 @@ func TestNothingIsTouched(t *testing.T) {
 	}
 }
 
+// Pages that are gone since the scan are skipped, not brought back.
+func TestPagesThatAreGone(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "holes:100", "plain:200")
+	pop := scan(t, false, child.PID())
+	child.Drop()
+	child.Stop()
+	before := resident(t, child.PID(), false)
+	mem := slices.Concat(sample(t, pop, everything, 1)...)
+	if got := found(t, mem); len(got["plain"]) > 0 || len(got["holes"]) != 50 {
+		t.Errorf("found %v", got)
+	}
+	if n := int64(len(mem) / PageSize); n != pop.Processes[0].Sampled || n > pop.Pages-200 {
+		t.Errorf("%d pages captured, %d sampled, of %d less 200", n, pop.Processes[0].Sampled, pop.Pages)
+	}
+	if after := scan(t, false, child.PID()); after.Pages != before {
+		t.Errorf("%d pages are resident after a capture, %d were before", after.Pages, before)
+	}
+}
+
+// A page that cannot be read, because the process ends just then, is skipped.
+func TestUnreadPages(t *testing.T) {
+	capturetest.NeedRoot(t)
+	child := capturetest.Start(t, "plain:100")
+	pop := scan(t, false, child.PID())
+	none, err := os.Open(os.DevNull)
+	noErr(t, err)
+	noErr(t, pop.Processes[0].mem.Close())
+	pop.Processes[0].mem = none
+	if runs := sample(t, pop, everything, 1); len(runs) > 0 || pop.Processes[0].Sampled > 0 {
+		t.Errorf("%d runs, %d pages", len(runs), pop.Processes[0].Sampled)
+	}
+}
+
 // What was touched since the kernel last looked is told apart from what was not, and asking does not count as looking.
 func TestReferenced(t *testing.T) {
 	capturetest.NeedRoot(t)

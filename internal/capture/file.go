@@ -35,9 +35,6 @@ func CheckFile(file string, force bool) error {
 // WriteFile writes a sample of at most so many pages to a file that only its owner may read, and returns how many it holds.
 // The file appears when it is whole, or not at all, and takes the place of another only by force.
 func (pop *Population) WriteFile(ctx context.Context, file string, force bool, most int64, seed uint64, progress func(done int64)) (written int64, err error) {
-	if pop.Pages == 0 {
-		return 0, ErrNothing
-	}
 	f, err := os.CreateTemp(filepath.Dir(file), ".zswapd-capture-*") // mode 0600
 	if err != nil {
 		return 0, err

@@ -37,6 +37,9 @@ func TestParseMappings(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
+	if n := pages(" 18014398509481988 kB"); n != 0 {
+		t.Errorf("more than can be counted is %d pages", n)
+	}
 	for _, bad := range []string{"Anonymous: 3 kB\n", "zz-10 rw-p 0 0 0\n", "20-10 rw-p 0 0 0 \n", "10-20 rw-p\n"} {
 		if got, err := parseMappings(strings.NewReader(bad)); err == nil {
 			t.Errorf("%q: %+v", bad, got)

@@ -129,6 +129,13 @@ func (p *Process) Fork() (pid int) {
 	return pid
 }
 
+// Drop makes it give back the pages of its last region, which stays where it is.
+func (p *Process) Drop() {
+	p.t.Helper()
+	fmt.Fprintln(p.in, "drop")
+	p.line()
+}
+
 // Exec makes it execute another program in its place, and waits until it has.
 func (p *Process) Exec() {
 	p.t.Helper()
@@ -188,6 +195,9 @@ func Main() {
 		switch lines.Text() {
 		case "fork":
 			fmt.Println(fork())
+		case "drop":
+			must(unix.Madvise(last, unix.MADV_DONTNEED))
+			fmt.Println("dropped")
 		case "exec":
 			panic(unix.Exec("/bin/cat", []string{"cat"}, nil))
 		}

@@ -9,6 +9,9 @@ import (
 	"github.com/zswapd/zswapd/internal/pagegen"
 )
 
+// last is the memory of the region that was filled last.
+var last []byte
+
 // fill maps a region and fills it. It reports false if the kernel has no such memory.
 func fill(sort string, pages int) bool {
 	switch sort {
@@ -57,6 +60,7 @@ func fill(sort string, pages int) bool {
 func mmap(fd, pages, flags int) []byte {
 	mem, err := unix.Mmap(fd, 0, pages*pagegen.PageSize, unix.PROT_READ|unix.PROT_WRITE, flags)
 	must(err)
+	last = mem
 	return mem
 }
 
