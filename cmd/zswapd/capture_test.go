@@ -47,6 +47,10 @@ func TestCapture(t *testing.T) {
 	if again, err := os.ReadFile(filepath.Join(dir, "y.bin")); err != nil || o.code != 0 || !bytes.Equal(again, part) {
 		t.Errorf("the same again: exit code %d, %d bytes, %v", o.code, len(again), err)
 	}
+	o = call(t, "capture", "--pid", pid, "-o", file, "--force", "--all", "--max", "1M", "--seed", "8")
+	if other, err := os.ReadFile(file); err != nil || o.code != 0 || bytes.Equal(other, part) {
+		t.Errorf("another seed: exit code %d, %d bytes, %v", o.code, len(other), err)
+	}
 }
 
 func TestEstimate(t *testing.T) {
@@ -146,6 +150,10 @@ func TestInterruptedCapture(t *testing.T) {
 		if caught {
 			noErr(t, c.Process.Signal(syscall.SIGSTOP))
 			caught = state(c.Process.Pid, "T") && writing(t, dir)
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Process.Pid))
+			if caught && strings.Contains(string(status), "VmLck:\t       0 kB") {
+				t.Error("it has others' pages in memory that is not locked")
+			}
 		}
 		noErr(t, c.Process.Signal(syscall.SIGINT))
 		noErr(t, c.Process.Signal(syscall.SIGCONT))

@@ -141,6 +141,13 @@ func TestInNamespace(t *testing.T) {
 	if os.Getenv(systemMode) == "" {
 		t.Skip("only in the process of TestSystem")
 	}
+	noErr(t, Private())
+	if dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || dumpable != 0 {
+		t.Errorf("dumpable: %d, %v", dumpable, err)
+	}
+	if text, err := os.ReadFile("/proc/self/status"); err != nil || strings.Contains(string(text), "VmLck:\t       0 kB") {
+		t.Errorf("nothing is locked: %v", err)
+	}
 	a, b := capturetest.Start(t, "plain:100"), capturetest.Start(t, "plain:50")
 	pids, err := Target{System: true}.Processes()
 	noErr(t, err)
