@@ -150,10 +150,11 @@ func (p *Process) Stop() {
 	p.until("stat", func(text string) bool { return strings.Contains(text, ") T ") })
 }
 
-// Kill ends it; it stays a zombie until Reap.
+// Kill ends it, all its threads and its memory. It stays a zombie until Reap.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
-	p.until("stat", func(text string) bool { return text == "" || strings.Contains(text, ") Z ") })
+	for unix.Waitid(unix.P_PID, p.PID(), nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
 }
 
 // Reap waits for it to end.

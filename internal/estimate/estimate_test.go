@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,76 +20,90 @@ import (
 	"github.com/zswapd/zswapd/zpool"
 )
 
-// A process full of known pages gets the ratios that a pool has for these pages.
+// The ratios are those that a pool has for the pages of the process.
 func TestRatiosAreThePools(t *testing.T) {
 	capturetest.NeedRoot(t)
-	const pages = 8192
-	for _, mix := range []string{"java", "typical"} {
-		child := capturetest.Start(t, mix+":8192")
-		r, err := Run(t.Context(), []int{child.PID()}, Options{Target: "x", Most: 1 << 20, Seed: 1})
-		noErr(t, err)
-		if len(r.Codecs) != len(codecs)+1 {
-			t.Fatalf("%d codecs", len(r.Codecs))
+	const pages = 2000
+	child := capturetest.Start(t, "typical:2000")
+	child.Stop()
+	r, err := Run(t.Context(), []int{child.PID()}, Options{Target: "x", Most: 1 << 20, Seed: 1})
+	noErr(t, err)
+	if len(r.Codecs) != len(codecs)+1 {
+		t.Fatalf("%d codecs", len(r.Codecs))
+	}
+	runs := captured(t, child.PID())
+	for _, c := range r.Codecs {
+		ratio, effective := direct(t, c.Codec, int(c.UnitBytes), runs)
+		if off := math.Abs(c.Ratio/ratio - 1); off > 1e-6 {
+			t.Errorf("%s: ratio %.3f, that of the pages is %.3f", c.name(), c.Ratio, ratio)
 		}
-		for _, c := range r.Codecs {
-			ratio, effective := direct(t, c.Codec, int(c.UnitBytes), mix, pages)
-			if off := math.Abs(c.Ratio/ratio - 1); off > 0.05 { // the process has some hundred pages of its own
-				t.Errorf("%s, %s: ratio %.3f, that of the pages is %.3f", mix, c.name(), c.Ratio, ratio)
-			}
-			if off := math.Abs(c.EffectiveRatio/effective - 1); c.UnitBytes == pageSize && off > 0.05 {
-				t.Errorf("%s, %s: effective ratio %.3f, that of the pages is %.3f", mix, c.name(), c.EffectiveRatio, effective)
-			}
-			if c.Margin != 0 || c.Store.P50 <= 0 || c.Load.P50 <= 0 || c.Store.P50 > c.Store.P99 {
-				t.Errorf("%s, %s: %+v", mix, c.name(), c)
-			}
+		if off := math.Abs(c.EffectiveRatio/effective - 1); c.UnitBytes == pageSize && off > 1e-6 {
+			t.Errorf("%s: effective ratio %.3f, that of the pages is %.3f", c.name(), c.EffectiveRatio, effective)
 		}
-		if n := r.Population.EligibleBytes / pageSize; n < pages || n > pages+600 || r.Sample.Pages < pages || r.Sample.Pages > n {
-			t.Errorf("%s: %+v, %+v", mix, r.Population, r.Sample)
+		if c.Margin != 0 || c.Store.P50 <= 0 || c.Load.P50 <= 0 || c.Store.P50 > c.Store.P99 {
+			t.Errorf("%+v", c)
 		}
-		if mix == "typical" && (r.Sample.SameFilledPages < pages*4/100 || r.Codecs[0].IncompressiblePages < pages*4/100) {
-			t.Errorf("%+v, %+v", r.Sample, r.Codecs[0])
+	}
+	if n := r.Population.EligibleBytes / pageSize; n < pages || r.Sample.Pages != n {
+		t.Errorf("%+v, %+v", r.Population, r.Sample)
+	}
+	if r.Sample.SameFilledPages < pages*4/100 || r.Codecs[0].IncompressiblePages < pages*4/100 {
+		t.Errorf("%+v, %+v", r.Sample, r.Codecs[0])
+	}
+	for _, s := range r.Savings {
+		if s.FreedBytes+s.PoolBytes != s.SwappedBytes || math.Abs(float64(s.SwappedBytes)/float64(s.PoolBytes)/r.chosen().EffectiveRatio-1) > 0.01 ||
+			math.Abs(float64(s.SwappedBytes)*100/s.IdlePercent-float64(r.Population.EligibleBytes)) > 100 {
+			t.Errorf("%+v", s)
 		}
-		for _, s := range r.Savings {
-			if s.FreedBytes+s.PoolBytes != s.SwappedBytes || math.Abs(float64(s.SwappedBytes)/float64(s.PoolBytes)/r.chosen().EffectiveRatio-1) > 0.01 ||
-				math.Abs(float64(s.SwappedBytes)*100/s.IdlePercent-float64(r.Population.EligibleBytes)) > 100 {
-				t.Errorf("%s: %+v", mix, s)
-			}
-		}
-		if !r.Choice.Worth || r.Choice.Codec == "" || len(r.Savings) != 3 {
-			t.Errorf("%s: %+v", mix, r.Choice)
-		}
+	}
+	if !r.Choice.Worth || r.Choice.Codec == "" || len(r.Savings) != 3 {
+		t.Errorf("%+v", r.Choice)
 	}
 }
 
+// captured returns all eligible pages of a process that is stopped, run by run.
+func captured(t *testing.T, pid int) (runs [][]byte) {
+	t.Helper()
+	pop, err := capture.Scan(t.Context(), []int{pid}, capture.Options{})
+	noErr(t, err)
+	defer pop.Close()
+	noErr(t, pop.Sample(t.Context(), math.MaxInt64, 1, func(run []byte) error {
+		runs = append(runs, bytes.Clone(run))
+		return nil
+	}))
+	return runs
+}
+
+func isSameFilled(page []byte) bool { return bytes.Equal(page, bytes.Repeat(page[:8], pageSize/8)) }
+
+// huge is the smallest object that is kept as a raw page.
+const huge = 3833
+
 // direct returns the ratios of pages without anything of this package.
-func direct(t *testing.T, codec string, unit int, mix string, pages int) (ratio, effective float64) {
+func direct(t *testing.T, codec string, unit int, runs [][]byte) (ratio, effective float64) {
 	t.Helper()
 	z, err := compressor.New(codec)
 	noErr(t, err)
-	p, err := zpool.New(zpool.Options{Slots: uint64(pages), MaxBytes: 64 << 20, Compressor: codec})
+	p, err := zpool.New(zpool.Options{Slots: 1 << 20, MaxBytes: 256 << 20, Compressor: codec})
 	noErr(t, err)
 	w, dst := p.NewWorker(), make([]byte, z.MaxLen(unit))
-	var others []byte
-	in, out := 0, 0
-	for i := range pages {
-		page := capturetest.Page(mix, i)
-		noErr(t, w.Store(uint64(i), page))
-		if !bytes.Equal(page[8:], page[:pageSize-8]) {
-			others = append(others, page...)
+	in, out, slot := 0, 0, uint64(0)
+	for _, run := range runs {
+		var others []byte
+		for page := range slices.Chunk(run, pageSize) {
+			noErr(t, w.Store(slot, page))
+			if slot++; !isSameFilled(page) {
+				others = append(others, page...)
+			}
 		}
-		if i%16 < 15 {
-			continue
-		}
-		for at := 0; at < len(others); at += unit {
-			u := others[at:min(at+unit, len(others))]
+		for u := range slices.Chunk(others, unit) {
 			in += len(u)
-			if n := z.Compress(dst, u); n > 0 && n < 4000 || n > 0 && unit > pageSize {
+			if n := z.Compress(dst, u); n > 0 && (n < huge || unit > pageSize) {
 				out += n
 			} else {
 				out += len(u)
 			}
 		}
-		others = others[:0]
 	}
 	s := p.Stats()
 	noErr(t, p.Check())
@@ -191,22 +206,34 @@ func TestAllRandom(t *testing.T) {
 }
 
 func TestDuplicates(t *testing.T) {
-	child := []string{"java:30", "java:20", "same:10"}
 	capturetest.NeedRoot(t)
-	p := capturetest.Start(t, child...)
+	p := capturetest.Start(t, "java:30", "java:20", "same:10")
 	p.Stop()
+	times, same, duplicates := map[string]int64{}, int64(0), int64(0)
+	for page := range slices.Chunk(slices.Concat(captured(t, p.PID())...), pageSize) {
+		switch {
+		case isSameFilled(page):
+			same++
+		case times[string(page)] > 0:
+			duplicates++
+		}
+		times[string(page)]++
+	}
 	pop, err := capture.Scan(t.Context(), []int{p.PID()}, capture.Options{})
 	noErr(t, err)
 	defer pop.Close()
-	s, err := take(t.Context(), pop, 1<<20, 1)
+	s, err := take(t.Context(), pop, math.MaxInt64, 1)
 	noErr(t, err)
 	defer s.close()
 	others := 0
 	for _, r := range s.runs {
 		others += len(r.others) / pageSize
 	}
-	if s.duplicates < 20 || s.duplicates > 60 || s.same < 10 || int64(others) != s.pages()-s.same {
-		t.Errorf("%d duplicates, %d same-filled, %d others of %d", s.duplicates, s.same, others, s.pages())
+	if s.duplicates != duplicates || s.same != same || int64(others) != s.pages()-s.same || s.pages() != pop.Pages {
+		t.Errorf("%d duplicates, %d same-filled, %d others of %d; want %d, %d", s.duplicates, s.same, others, s.pages(), duplicates, same)
+	}
+	if duplicates < 20 || same < 10 {
+		t.Errorf("%d duplicates, %d same-filled", duplicates, same)
 	}
 }
 
