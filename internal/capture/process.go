@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -66,9 +67,9 @@ func (p *Process) close() {
 // gone reports whether an error says that the process has ended.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
-// scan finds the eligible pages of one mapping.
-func (p *Process) scan(m *mapping, s *shared, buf []byte) {
-	for first, end := m.start/PageSize, m.end/PageSize; first < end; {
+// scan finds the eligible pages of one mapping, or some of them if the context ends.
+func (p *Process) scan(ctx context.Context, m *mapping, s *shared, buf []byte) {
+	for first, end := m.start/PageSize, m.end/PageSize; first < end && ctx.Err() == nil; {
 		got := entries(p.pagemap, first, buf[:min(uint64(len(buf)), (end-first)*entryBytes)])
 		if len(got) == 0 {
 			return

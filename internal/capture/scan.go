@@ -97,20 +97,19 @@ func (pop *Population) scan(ctx context.Context, p *Process, mappings []mapping,
 		m := &mappings[i]
 		reason := m.leftOut(isStack(m, below, pointers), all)
 		below = m
-		switch {
-		case reason != "":
+		if reason != "" {
 			if m.anonymous > 0 {
 				pop.LeftOut[reason] += m.anonymous
 			}
-		case m.anonymous > 0: // the others may have terabytes of addresses
+			continue
+		}
+		pop.Swapped += m.swapped
+		if m.anonymous > 0 { // the others may have terabytes of addresses
 			before := p.Eligible
-			p.scan(m, s, buf)
+			p.scan(ctx, m, s, buf)
 			pop.Referenced += min(m.referenced, p.Eligible-before)
-			pop.Swapped += m.swapped
-		default:
-			pop.Swapped += m.swapped
 		}
 	}
 	pop.Pages += p.Eligible
-	return nil
+	return context.Cause(ctx)
 }
