@@ -27,7 +27,8 @@ notice nothing. Stacks, locked memory and memory that is not to be dumped are le
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			pids, err := flags.processes(checkOutput(file))
+			out, bad := newOutputs(output{"--json", file})
+			pids, err := flags.processes(bad)
 			if err != nil {
 				return err
 			}
@@ -43,11 +44,7 @@ notice nothing. Stacks, locked memory and memory that is not to be dumped are le
 			if err != nil {
 				return err
 			}
-			text := os.Stdout
-			if file == "-" {
-				text = os.Stderr
-			}
-			return errors.Join(r.WriteText(text), writeTo(file, r.WriteJSON))
+			return errors.Join(r.WriteText(out.text), out.write("--json", r.WriteJSON))
 		},
 	}
 	flags.add(c)
