@@ -42,7 +42,7 @@ const (
 )
 
 // codecs are those that are measured page by page.
-var codecs = []string{"lz4", "s2", "minlz", dense}
+var codecs = []string{"lz4", "s2", "minlz:0", "minlz", dense}
 
 // sizes are what a codec made of each run, for the ratio and its margin.
 type sizes struct {
