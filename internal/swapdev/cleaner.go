@@ -49,19 +49,31 @@ func (c *cleaner) freeDevice(ctx context.Context) error {
 		return err
 	}
 	defer d.Release()
-	if used, err := d.Used(); err == nil {
-		ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
-		defer cancel()
-		if err := d.SwapOff(ctx, c.o.Off); err != nil {
-			return err
-		}
-		c.say("swapoff %s, with %d KiB swapped out", d.Path(), used>>10)
+	if err := c.swapOff(ctx, d.target()); err != nil {
+		return err
 	}
 	if err := d.Detach(); err != nil {
 		return err
 	}
 	c.say("detached %s", filepath.Base(d.Path()))
 	return nil
+}
+
+// swapOff turns swap off where it is on.
+func (c *cleaner) swapOff(ctx context.Context, t Target) error {
+	used, err := t.Used()
+	if errors.Is(err, ErrOff) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	defer cancel()
+	if err == nil {
+		err = t.SwapOff(ctx, c.o.Off)
+	}
+	if err == nil {
+		c.say("swapoff %s, with %d KiB swapped out", t.path, used>>10)
+	}
+	return err
 }
 
 func (c *cleaner) removeCgroup(context.Context) error {

@@ -51,11 +51,11 @@ func helper(path string) int {
 }
 
 // off calls swapoff(2), in a helper if it can, until it is done or ctx ends.
-func (d *Device) off(ctx context.Context) error {
+func (t Target) off(ctx context.Context) error {
 	if !helperReady.Load() {
-		return offHere(ctx, d.Path())
+		return offHere(ctx, t.path)
 	}
-	cmd := exec.Command("/proc/self/exe", HelperCommand, d.Path())
+	cmd := exec.Command("/proc/self/exe", HelperCommand, t.path)
 	cmd.Env = []string{}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -72,7 +72,7 @@ func (d *Device) off(ctx context.Context) error {
 		}
 	}()
 	if err := <-started; err != nil {
-		return offHere(ctx, d.Path())
+		return offHere(ctx, t.path)
 	}
 	select {
 	case err := <-ended:

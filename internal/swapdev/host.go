@@ -15,6 +15,9 @@ type host struct {
 	meminfo string
 	mounts  string
 	boot    string // changes with every boot
+	zram    string // folder of hot_remove
+
+	pageCluster string
 }
 
 var kernel = host{
@@ -24,6 +27,9 @@ var kernel = host{
 	meminfo: "/proc/meminfo",
 	mounts:  "/proc/self/mountinfo",
 	boot:    "/proc/sys/kernel/random/boot_id",
+	zram:    "/sys/class/zram-control",
+
+	pageCluster: "/proc/sys/vm/page-cluster",
 }
 
 // MemAvailable returns the bytes that the kernel believes can be used without swapping.

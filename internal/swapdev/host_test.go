@@ -55,9 +55,9 @@ func TestAreas(t *testing.T) {
 func TestRoom(t *testing.T) {
 	root := fixture(t, map[string]string{"meminfo": "MemTotal: 9 kB\nMemAvailable:    1024 kB\n", "none": "MemTotal: 9 kB\n", "odd": "MemAvailable:\n", "swaps": swapsText})
 	d := &Device{host: host{meminfo: filepath.Join(root, "meminfo"), swaps: filepath.Join(root, "swaps")}, index: 3}
-	noErr(t, d.room(1<<20, OffOptions{}))
+	noErr(t, d.target().room(1<<20, OffOptions{}))
 	var full *NoRoomError
-	if err := d.room(1<<20, OffOptions{Reserve: 1}); !errors.As(err, &full) || *full != (NoRoomError{1 << 20, 1 << 20, 1}) {
+	if err := d.target().room(1<<20, OffOptions{Reserve: 1}); !errors.As(err, &full) || *full != (NoRoomError{1 << 20, 1 << 20, 1}) {
 		t.Error(err)
 	}
 	if err := d.SwapOff(t.Context(), OffOptions{Reserve: 1 << 20}); !errors.As(err, &full) || strings.Contains(err.Error(), "\n") {
@@ -65,7 +65,7 @@ func TestRoom(t *testing.T) {
 	}
 	for _, name := range []string{"none", "odd", "missing"} {
 		d.host.meminfo = filepath.Join(root, name)
-		if err := d.room(0, OffOptions{}); err == nil {
+		if err := d.target().room(0, OffOptions{}); err == nil {
 			t.Errorf("%s: room without numbers", name)
 		}
 	}

@@ -32,6 +32,10 @@ type Record struct {
 	Loop   string `json:"loop,omitempty"`   // device node
 	Cgroup string `json:"cgroup,omitempty"` // absolute folder
 	Mount  string `json:"mount,omitempty"`  // absolute folder
+	File   string `json:"file,omitempty"`   // swap file, absolute
+	ZRAM   string `json:"zram,omitempty"`   // device node
+
+	PageCluster PageCluster `json:"page_cluster,omitzero"`
 }
 
 // A Run is the record of a living process: DIR/ID.json, and DIR/ID.lock with an flock(2) held for as long as the

@@ -30,6 +30,15 @@ func (h host) areas() (list []area, err error) {
 	return list, nil
 }
 
+// On returns the devices and files that the kernel swaps to now.
+func On() (names []string, err error) {
+	list, err := kernel.areas()
+	for _, a := range list {
+		names = append(names, a.name)
+	}
+	return names, err
+}
+
 // parseArea reads "name type size used priority", sizes in KiB. White space and backslashes in the
 // name are written as \ooo, so a deleted file's name ends in "\040(deleted)".
 func parseArea(line string) (a area, ok bool) {

@@ -23,6 +23,9 @@ type Device struct {
 	file      *os.File // nil before it is open and after it was closed
 	swap      bool     // SwapOn was called, and SwapOff was not
 	removed   bool
+
+	// Label of the swap area, at most swapdev.MaxLabel bytes. Set it before SwapOn.
+	Label string
 }
 
 // Create makes a new device of sizeBytes, rounded up to whole pages, that compresses with algorithm. It needs root.

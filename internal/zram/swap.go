@@ -14,7 +14,7 @@ func (d *Device) SwapOn(priority int) error {
 	if priority < 0 || priority > swapdev.MaxPriority {
 		return fmt.Errorf("zram: priority %d: want 0 to %d", priority, swapdev.MaxPriority)
 	}
-	header, err := swapdev.Header(uint64(d.pages), "")
+	header, err := swapdev.Header(uint64(d.pages), d.Label)
 	if err != nil {
 		return err
 	}
