@@ -21,6 +21,6 @@ func benchCommand() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(benchPoolCommand(), benchReplayCommand())
+	c.AddCommand(benchPoolCommand(), benchSwapCommand(), benchReplayCommand())
 	return c
 }

@@ -8,8 +8,8 @@ import (
 	"os/signal"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
-	"time"
 
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
@@ -20,6 +20,7 @@ import (
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/run"
 	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/internal/workload"
 )
 
 // size is a flag like 256M or 1.5GiB, in powers of 1024.
@@ -120,10 +121,12 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.BoolVar(&o.NoSwap, "no-swap", false, "do not swap: what the limit does without us")
 	f.IntVar(&o.Priority, "priority", swapdev.MaxPriority, "priority of the swap device among others")
 	f.Var(&hold, "latency-hold", "faults per second from which on idle CPUs are kept awake, off, or auto: 200 where waking one takes long")
-	f.DurationVar(&o.SpinMax, "spin", 50*time.Microsecond, "longest time to spin for the next request; 0 for never")
+	f.DurationVar(&o.SpinMax, "spin", run.DefaultSpin, "longest time to spin for the next request; 0 for never")
 	f.StringVar(&o.State, "state", swapdev.DefaultDir, "folder of records of what runs have made")
 	_ = f.MarkHidden("state")
+	f.StringVar(&o.Workload, "workload", workload.Random, "the built-in one: "+strings.Join(workload.Names(), ", "))
 	f.Uint64Var(&o.Seed, "seed", 1, "of the built-in workload")
+	_ = c.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(workload.Names(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("compressor", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

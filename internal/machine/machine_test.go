@@ -37,7 +37,7 @@ func TestChosen(t *testing.T) {
 func TestNoise(t *testing.T) {
 	before := parseStat("cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 1 1")
 	n := parseStat("cpu  150 0 120 910 0 0 0 20 0 0\n").since(before)
-	if n.Busy < 0.349 || n.Busy > 0.351 || n.Stolen != 0.1 {
+	if n.Busy < 0.349 || n.Busy > 0.351 || n.Stolen != 0.1 || n.UserSeconds != 0.5 || n.SystemSeconds != 0.2 {
 		t.Errorf("%+v", n)
 	}
 	if n := parseStat("").since(before); n != (Noise{}) {

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/zswapd/zswapd/internal/histogram"
+	"github.com/zswapd/zswapd/internal/machine"
 	"github.com/zswapd/zswapd/internal/workload"
 )
 
@@ -22,6 +23,8 @@ type Report struct {
 	Latency    Latency `json:"latency"`
 	Errors     Errors  `json:"errors"`
 	Daemon     Daemon  `json:"daemon"`
+	// Machine is what all CPUs did meanwhile.
+	Machine machine.Noise `json:"machine"`
 	// Workload is the result of the built-in workload, if that is what ran.
 	Workload *workload.Result `json:"workload,omitempty"`
 	// Trace is what was recorded, if it was asked for.
@@ -42,12 +45,15 @@ type Command struct {
 
 // Swap is what the kernel did with the device.
 type Swap struct {
-	Device         string `json:"device"` // "" without kernel swap
-	SizeBytes      int64  `json:"size_bytes"`
-	PeakUsedBytes  int64  `json:"peak_used_bytes"`
-	PagesOut       uint64 `json:"pages_out"`
-	PagesIn        uint64 `json:"pages_in"`
-	DiscardedPages uint64 `json:"discarded_pages"`
+	Device        string `json:"device"` // "" without kernel swap
+	SizeBytes     int64  `json:"size_bytes"`
+	PeakUsedBytes int64  `json:"peak_used_bytes"`
+	// What the device took of the machine's memory at most, and when the most was swapped out, looked at ten times a second.
+	PeakMemoryBytes   int64  `json:"peak_memory_bytes"`
+	MemoryAtPeakBytes int64  `json:"memory_at_peak_bytes"`
+	PagesOut          uint64 `json:"pages_out"`
+	PagesIn           uint64 `json:"pages_in"`
+	DiscardedPages    uint64 `json:"discarded_pages"`
 }
 
 // Pool is what it cost. Numbers of pages and bytes are those at the end of the command, unless they say peak.
@@ -98,6 +104,9 @@ type Daemon struct {
 	RSSBytes   int64   `json:"rss_bytes"` // the most that was resident, the pool's memory included
 	OwnBytes   int64   `json:"own_bytes"` // resident at the end, without the pool's memory
 	CPUSeconds float64 `json:"cpu_seconds"`
+
+	UserSeconds   float64 `json:"user_seconds"` // these two are CPUSeconds
+	SystemSeconds float64 `json:"system_seconds"`
 }
 
 // Trace is what became of a recording. Pages that were lost found the recorder too slow, and are not in the file.

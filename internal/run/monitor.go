@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/zswapd/zswapd/internal/door"
 	"github.com/zswapd/zswapd/zpool"
 )
 
@@ -18,24 +17,28 @@ const (
 
 // monitor watches a run: it finds the peak of what is swapped out, and keeps the live line.
 type monitor struct {
-	pool *zpool.Pool
-	door *door.Door // nil without kernel swap
-	live *LiveLine
-	note func(format string, args ...any)
-	peak int64 // bytes
-	full bool  // the user was told that the pool is full
+	pool   *zpool.Pool
+	device device       // nil without kernel swap
+	memory func() int64 // of the device; nil without
+	live   *LiveLine
+	note   func(format string, args ...any)
+	peak   peak
+	full   bool // the user was told that the pool is full
 
 	stop, done chan struct{}
 }
 
-func startMonitor(p *zpool.Pool, d *door.Door, o *Options) *monitor {
-	m := &monitor{pool: p, door: d, live: o.Live, note: o.note, stop: make(chan struct{}), done: make(chan struct{})}
+// peak is the most that was swapped out, and what the device took then and at most, all in bytes.
+type peak struct{ used, memoryThen, memory int64 }
+
+func startMonitor(p *zpool.Pool, d device, memory func() int64, o *Options) *monitor {
+	m := &monitor{pool: p, device: d, memory: memory, live: o.Live, note: o.note, stop: make(chan struct{}), done: make(chan struct{})}
 	go m.run()
 	return m
 }
 
-// close takes a last sample and ends the line. It returns the most bytes that were swapped out.
-func (m *monitor) close() int64 {
+// close takes a last sample and ends the line. It returns the most that there was.
+func (m *monitor) close() peak {
 	close(m.stop)
 	<-m.done
 	m.live.Clear()
@@ -63,27 +66,39 @@ func (m *monitor) run() {
 
 func (m *monitor) sample() sample {
 	s := sample{at: time.Now()}
-	if m.door != nil {
-		if used, err := m.door.Used(); err == nil {
+	if m.device != nil {
+		if used, err := m.device.Used(); err == nil {
 			s.used = int64(used)
 		}
+		m.peak.take(s.used, m.memory())
 	}
-	m.peak = max(m.peak, s.used)
 	if m.pool != nil && !m.full && m.pool.Full() {
 		m.full = true
 		m.live.Clear()
 		m.note("the pool is full: the kernel keeps what does not fit, and may have to kill the command. Raise --pool-limit or --memory")
 	}
-	if m.live != nil && m.pool != nil {
+	if m.live == nil {
+		return s
+	}
+	if m.device != nil {
+		s.waiting, s.waited = readWaits(m.device.Device())
+		s.reads = s.waiting
+	}
+	if m.pool != nil {
 		s.pool = m.pool.Stats()
 		s.reads = s.pool.Loads
-		if m.door != nil {
-			s.waiting, s.waited = readWaits(m.door.Device())
-		} else {
+		if m.device == nil {
 			s.used = s.pool.StoredPages * zpool.PageSize
 		}
 	}
 	return s
+}
+
+func (p *peak) take(used, memory int64) {
+	if used > p.used {
+		p.used, p.memoryThen = used, memory
+	}
+	p.memory = max(p.memory, memory)
 }
 
 // readWaits returns how many reads a block device has served, and how long they took altogether, from the kernel's books

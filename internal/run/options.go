@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,22 +23,27 @@ type Options struct {
 	Swap       int64    // size of the swap device, bytes
 	PoolLimit  int64    // limit of the pool, bytes; 0: half of the memory that is available, at most Swap
 	Compressor string
-	NoSwap     bool // the baseline: the limit without us
-	Priority   int  // of the swap device
+	NoSwap     bool   // the baseline: the limit without us
+	Device     Device // what to swap to
+	Priority   int    // of the swap device
 	Seed       uint64
 	HoldRate   float64 // faults per second from which on CPUs are kept awake; or HoldAuto, HoldOff
 	SpinMax    time.Duration
 
+	StayAwake   bool // idle CPUs are kept awake from start to end
+	PageCluster *int // vm.page-cluster meanwhile; nil: as it is
 	Record      string // file for a trace of what the device is asked; "": none
 	RecordSizes bool   // the trace has the compressed sizes of pages in the place of the pages
 
 	State    string    // folder of records of what runs have made
 	Self     []string  // how to start this program's workload
 	Before   string    // what guard.Protect changed and the command gets back
+	Stdout   *os.File  // of the command; nil: ours
 	Progress io.Writer // for notes and warnings
 	Live     *LiveLine // nil: none
 
-	work *workload.Config // instead of the built-in one, for the benchmark
+	Work     *workload.Config // the built-in workload; nil: as the limit and Workload say
+	Workload string
 }
 
 // Values of HoldRate that are no rates.
@@ -45,6 +51,9 @@ const (
 	HoldOff  = -1 // never
 	HoldAuto = -2 // from defaultHoldRate on, if waking a CPU is found to take more than worthHolding
 )
+
+// DefaultSpin is what SpinMax should be.
+const DefaultSpin = 50 * time.Microsecond
 
 const (
 	defaultHoldRate = 200
@@ -76,6 +85,9 @@ func (o *Options) Complete() error {
 	check(o.Memory < minMemory, "--memory %s: no program works in less than %s; give it more", report.Bytes(o.Memory), report.Bytes(minMemory))
 	check(!o.NoSwap && (o.Swap < minSwap || o.Swap > maxSwap), "--swap %s: want %s to %s", report.Bytes(o.Swap), report.Bytes(minSwap), report.Bytes(maxSwap))
 	check(o.PoolLimit != 0 && o.PoolLimit < zpool.MinBytes, "--pool-limit %s: the pool needs at least %s for its tables", report.Bytes(o.PoolLimit), report.Bytes(zpool.MinBytes))
+	o.Workload = cmp.Or(o.Workload, workload.Random)
+	_, err := workload.Default().Named(o.Workload)
+	check(err != nil, "--workload: %w", err)
 	check(o.Priority < 0 || o.Priority > swapdev.MaxPriority, "--priority %d: want 0 to %d", o.Priority, swapdev.MaxPriority)
 	if _, err := compressor.New(o.Compressor); err != nil {
 		errs = append(errs, usagef("--compressor: %w", err))
@@ -100,7 +112,7 @@ func (o *Options) Complete() error {
 
 // completePoolLimit makes sure that pool and command together fit what the machine has free.
 func (o *Options) completePoolLimit() error {
-	if o.NoSwap {
+	if o.NoSwap || !o.Device.ours() {
 		return nil
 	}
 	free, err := swapdev.MemAvailable()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/launch"
+	"github.com/zswapd/zswapd/internal/machine"
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/workload"
 )
@@ -23,19 +24,19 @@ func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.takeDown()) }()
-	before := takeUsage()
-	m := startMonitor(s.pool, s.door, o)
+	before, noise := takeUsage(), machine.Watch()
+	m := startMonitor(s.pool, s.device, s.memory, o)
 	broken := s.watchDoor()
 	c, err := s.command(ctx)
 	err = errors.Join(err, broken())
-	peak := m.close()
+	own, all, peak := takeUsage().since(before), noise(), m.close()
 	if c == nil {
 		return nil, err
 	}
 	r = s.report(c)
 	r.Trace = s.trace.finish(o)
-	r.Swap.PeakUsedBytes = peak
-	r.Daemon = takeUsage().since(before)
+	r.Swap.PeakUsedBytes, r.Swap.PeakMemoryBytes, r.Swap.MemoryAtPeakBytes = peak.used, peak.memory, peak.memoryThen
+	r.Daemon, r.Machine = own, all
 	return r, err
 }
 
@@ -78,6 +79,7 @@ type finished struct {
 func (s *session) command(ctx context.Context) (*finished, error) {
 	spec := launch.Spec{Args: s.o.Args, Join: s.group.ProcsFile(), Undo: s.o.Before}
 	if len(s.o.Args) > 0 {
+		spec.Std[1] = s.o.Stdout
 		return s.start(ctx, spec, nil)
 	}
 	in, out, closeAll, err := workloadPipes(s.o)
@@ -178,13 +180,13 @@ func (s *session) report(c *finished) *report.Report {
 		st := s.pool.Stats()
 		fillPool(r, &st, s.pool.Compressor())
 	}
+	if s.device != nil {
+		r.Swap.Device, r.Swap.SizeBytes = s.device.Device(), s.o.Swap
+	}
 	if s.door != nil {
 		now := s.door.Stats()
-		r.Swap = report.Swap{
-			Device: s.door.Device(), SizeBytes: s.o.Swap,
-			PagesOut: now.WrittenPages - s.opened.WrittenPages,
-			PagesIn:  now.ReadPages - s.opened.ReadPages,
-		}
+		r.Swap.PagesOut = now.WrittenPages - s.opened.WrittenPages
+		r.Swap.PagesIn = now.ReadPages - s.opened.ReadPages
 		refused := r.Pool.Rejected["full"] + r.Pool.Rejected["alloc_fail"]
 		r.Swap.DiscardedPages = now.DiscardedPages - s.opened.DiscardedPages
 		r.Errors.IO = now.ReadErrors + now.DiscardErrors + now.ReplyErrors + now.Malformed + now.WriteErrors - min(refused, now.WriteErrors)
@@ -206,7 +208,7 @@ func InProcess(ctx context.Context, o *Options) (*report.Report, error) {
 	began := time.Now()
 	c := workloadOf(o)
 	c.Resident = o.Memory
-	m := startMonitor(p, nil, o)
+	m := startMonitor(p, nil, nil, o)
 	w := p.NewWorker()
 	rec, err := startRecording(o)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"strings"
@@ -29,6 +30,8 @@ type session struct {
 	hold   *pmqos.Hold
 	trace  *recording
 	door   *door.Door
+	device device // the door, or what there is in its place
+	awake  *pmqos.Hold
 	group  *cgroup.Group
 	opened fuse.Stats // of the door, before the command: the kernel's own first look at the device
 }
@@ -56,8 +59,16 @@ func setUp(ctx context.Context, o *Options) (s *session, err error) {
 	if s.record, err = swapdev.NewRun(o.State); err != nil {
 		return s, err
 	}
+	if o.PageCluster != nil {
+		if err := s.record.SetPageCluster(*o.PageCluster); err != nil {
+			return s, err
+		}
+	}
+	if o.StayAwake {
+		s.stayAwake()
+	}
 	if !o.NoSwap {
-		if err := s.openDoor(); err != nil {
+		if err := s.openDevice(ctx); err != nil {
 			return s, err
 		}
 	}
@@ -111,6 +122,15 @@ func (s *session) openDoor() (err error) {
 	return nil
 }
 
+// stayAwake holds latency down until the run ends, whatever is swapped.
+func (s *session) stayAwake() {
+	var err error
+	if s.awake, err = pmqos.New(pmqos.Options{Quiet: math.MaxInt64}); err != nil {
+		s.o.note("idle CPUs are not kept awake: %v", err)
+	}
+	s.awake.Event()
+}
+
 // killLimit is how long the processes of a cgroup may take to die.
 const killLimit = 30 * time.Second
 
@@ -119,8 +139,8 @@ func (s *session) takeDown() (err error) {
 	if s.group != nil {
 		err = errors.Join(s.group.Kill(killLimit), s.group.Remove())
 	}
-	if s.door != nil {
-		err = errors.Join(err, s.closeDoor())
+	if s.device != nil {
+		err = errors.Join(err, s.closeDevice())
 	}
 	err = errors.Join(err, s.trace.discard())
 	if s.hold != nil {
@@ -129,15 +149,19 @@ func (s *session) takeDown() (err error) {
 	if s.pool != nil {
 		err = errors.Join(err, s.pool.Close())
 	}
+	err = errors.Join(err, s.awake.Close())
+	if s.record != nil && s.o.PageCluster != nil {
+		err = errors.Join(err, s.record.RestorePageCluster())
+	}
 	if s.record != nil && err == nil {
 		err = s.record.Close()
 	}
 	return err
 }
 
-// closeDoor turns swap off, however long it takes: what is swapped out lives in this process. A signal while there is
+// closeDevice turns swap off, however long it takes: what is swapped out lives in this process, or is other programs'. A signal while there is
 // not enough memory for it makes it try all the same.
-func (s *session) closeDoor() error {
+func (s *session) closeDevice() error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -146,7 +170,7 @@ func (s *session) closeDoor() error {
 		off.Progress = func(used, _ uint64) { s.o.Live.Show("bringing back " + report.Bytes(int64(used))) }
 	}
 	for {
-		err := s.door.Close(context.Background(), off)
+		err := s.device.Close(context.Background(), off)
 		s.o.Live.Clear()
 		var room *swapdev.NoRoomError
 		switch {
@@ -165,6 +189,6 @@ func (s *session) closeDoor() error {
 }
 
 func (s *session) swapIsOn() bool {
-	_, err := s.door.Used()
+	_, err := s.device.Used()
 	return !errors.Is(err, swapdev.ErrOff)
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,14 +16,14 @@ import (
 
 // usage is what this process has taken so far.
 type usage struct {
-	cpu       float64 // seconds
-	peak, own int64   // bytes: the most that was resident, and what is resident now beside shared memory
+	user, system float64 // seconds of CPU
+	peak, own    int64   // bytes: the most that was resident, and what is resident now beside shared memory
 }
 
 func takeUsage() (u usage) {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) == nil {
-		u.cpu = (time.Duration(r.Utime.Nano()) + time.Duration(r.Stime.Nano())).Seconds()
+	var r unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &r) == nil {
+		u.user, u.system = seconds(r.Utime), seconds(r.Stime)
 	}
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -50,7 +49,8 @@ func takeUsage() (u usage) {
 }
 
 func (u usage) since(before usage) report.Daemon {
-	return report.Daemon{RSSBytes: u.peak, OwnBytes: u.own, CPUSeconds: u.cpu - before.cpu}
+	user, system := u.user-before.user, u.system-before.system
+	return report.Daemon{RSSBytes: u.peak, OwnBytes: u.own, CPUSeconds: user + system, UserSeconds: user, SystemSeconds: system}
 }
 
 func seconds(t unix.Timeval) float64 { return time.Duration(t.Nano()).Seconds() }
@@ -78,10 +78,16 @@ const (
 
 // workloadOf returns the built-in workload for a limit.
 func workloadOf(o *Options) workload.Config {
-	if o.work != nil {
-		return *o.work
+	if o.Work != nil {
+		c := *o.Work
+		c.Child = o.Self
+		return c
 	}
-	c := workload.Default()
+	c, err := workload.Default().Named(o.Workload)
+	if err != nil {
+		panic(err) // Complete was called
+	}
+	c.Child = o.Self
 	c.Bytes = workloadTimes * o.Memory
 	c.Touches = touchesPerLimit * o.Memory / zpool.PageSize
 	c.Seed = o.Seed

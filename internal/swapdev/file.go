@@ -25,7 +25,7 @@ func (r *Run) CreateFile(ctx context.Context, dir string, size int64) (Target, e
 	if err != nil {
 		return Target{}, fmt.Errorf("swapdev: folder of the swap file: %w", err)
 	}
-	if err := checkDisk(dir, size); err != nil {
+	if err := CheckDisk(dir, size); err != nil {
 		return Target{}, err
 	}
 	path := filepath.Join(dir, fileName(r.ID()))
@@ -49,8 +49,8 @@ func RemoveFile(path string) error {
 // fileName returns the name of a run's swap file, which is no other's.
 func fileName(id string) string { return "zswapd-" + id + ".swap" }
 
-// checkDisk refuses a folder in memory, and a disk without room for so many bytes.
-func checkDisk(dir string, size int64) error {
+// CheckDisk refuses a folder in memory, and a disk without room for so many bytes.
+func CheckDisk(dir string, size int64) error {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return &os.PathError{Op: "statfs", Path: dir, Err: err}
@@ -77,7 +77,7 @@ func writeFile(ctx context.Context, path string, size int64) error {
 	chunk := make([]byte, fileChunk)
 	copy(chunk, header[:])
 	for at := int64(0); at < size && err == nil; at += fileChunk {
-		if err = ctx.Err(); err == nil {
+		if err = context.Cause(ctx); err == nil {
 			_, err = f.WriteAt(chunk[:min(fileChunk, size-at)], at)
 		}
 		clear(chunk[:PageSize])

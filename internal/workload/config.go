@@ -3,6 +3,7 @@ package workload
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/zswapd/zswapd/internal/pagegen"
@@ -24,10 +25,11 @@ type Config struct {
 	Threads  int           `json:"threads"`  // each with a part of the region of its own
 	Seed     uint64        `json:"seed"`     // of the pages and of the order of touches
 	Write    int           `json:"write_percent"`
-	Mode     string        `json:"mode"`  // order of the touches: "random"
+	Mode     string        `json:"mode"`  // order of the touches: Random and the others
 	Pages    string        `json:"pages"` // what pages hold, for pagegen.ParseMix
 	Touch    string        `json:"touch"` // what a touch does: Page or Byte
 	Resident int64         `json:"resident_bytes,omitempty"`
+	Child    []string      `json:"child"` // of Fork: a command that calls Serve
 
 	// Progress is called about once a second, and at the end of each phase, by one goroutine at a time.
 	Progress func(Progress) `json:"-"`
@@ -44,7 +46,7 @@ const (
 
 // Default returns a run of 256 MiB and a million touches that compares every page it touches.
 func Default() Config {
-	return Config{Bytes: 256 << 20, Touches: 1_000_000, Threads: 1, Write: 30, Mode: "random", Pages: "typical", Touch: Page, Seed: 1}
+	return Config{Bytes: 256 << 20, Touches: 1_000_000, Threads: 1, Write: 30, Mode: Random, Pages: "typical", Touch: Page, Seed: 1}
 }
 
 // RandomTouches returns the measure by which swap devices are compared: 512 MiB touched at random for so long, by one
@@ -70,7 +72,9 @@ func (c *Config) Validate() (err error) {
 	check(c.Touches >= 0 && c.Touches <= maxTouches && c.Duration >= 0, "%d touches, %v: want 0 to %d, and no negative duration", c.Touches, c.Duration, int64(maxTouches))
 	check(c.Touches > 0 || c.Duration > 0, "neither a number of touches nor a duration")
 	check(c.Write >= 0 && c.Write <= 100, "%d percent of writes", c.Write)
-	check(c.Mode == "random", "mode %q: want random", c.Mode)
+	check(isMode(c.Mode), "mode %q: want %s", c.Mode, strings.Join(modes, ", "))
+	check(c.Mode != Fork || len(c.Child) > 0, "mode %s: no command for the children", Fork)
+	check(c.Mode != Fork || !threads || pages/forks >= int64(c.Threads), "%d bytes: want a page for each of %d threads of %d children", c.Bytes, c.Threads, forks)
 	check(c.Touch == Page || c.Touch == Byte, "touch %q: want %s or %s", c.Touch, Page, Byte)
 	check(!threads || c.Resident == 0 || c.Resident/pageSize >= int64(c.Threads),
 		"%d resident bytes: want a page for each of %d threads", c.Resident, c.Threads)

@@ -8,7 +8,8 @@
 //	  └ 30 % of touches: v+1, and the page is written anew
 //
 // A run has three phases: fill (every page, version 0), touch (at random, for so many touches or so long), verify
-// (every page). Each thread owns a part of the region. Pages are never kept anywhere: they are made again to be
+// (every page). The order of the touches is a mode: random, scan, zipf; with fork, children run short runs of their own,
+// one after the other, so that memory is freed again and again. Each thread owns a part of the region. Pages are never kept anywhere: they are made again to be
 // compared, so that what must fit under the limit besides the region is a few hundred KiB.
 //
 // resident set: with Pool, the same run without a kernel in it. So many frames are kept; a clock picks the one to

@@ -28,8 +28,11 @@ type Result struct {
 	Fault Latency `json:"fault_latency"`
 
 	Verified int64    `json:"verified"` // pages compared in the last phase: all, if the run was not cut short
+	Children int64    `json:"children,omitempty"`
 	Failures int64    `json:"failures"` // pages that came back wrong or not at all, each time that they did
 	First    *Failure `json:"first_failure,omitempty"`
+
+	times *times
 }
 
 // Latency sums up how long accesses took. Quantiles are at most 1/16 too high.

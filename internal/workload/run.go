@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zswapd/zswapd/internal/histogram"
 	"github.com/zswapd/zswapd/internal/pagegen"
 )
 
@@ -26,6 +25,9 @@ type run struct {
 // short, or that of a wrong configuration. Meanwhile the process has as many Ps as threads, and one, and next to no
 // garbage collection.
 func Run(ctx context.Context, c Config) (Result, error) {
+	if c.Mode == Fork {
+		return runForks(ctx, c)
+	}
 	procs := runtime.GOMAXPROCS(c.Threads + 1)
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(64 << 20)
@@ -42,6 +44,9 @@ func Run(ctx context.Context, c Config) (Result, error) {
 func RunPool(ctx context.Context, c Config, pool Pool) (Result, error) {
 	if c.Resident <= 0 {
 		return Result{}, errors.New("workload: no resident bytes")
+	}
+	if c.Mode == Fork {
+		return Result{}, errors.New("workload: children have no pool to use")
 	}
 	return start(ctx, c, func(first int64, pages int) (memory, error) {
 		return newResident(pool, first, pages, int(c.Resident/pageSize)/c.Threads), nil
@@ -113,10 +118,10 @@ func (r *run) all(res *Result) {
 		w.verifyOne(i)
 		return true
 	})
-	var touch, fault histogram.Snapshot
+	var all times
 	for _, w := range r.workers {
 		t, f := w.touch.Snapshot(), w.fault.Snapshot()
-		touch, fault = touch.Add(&t), fault.Add(&f)
+		all.Touch, all.Fault = all.Touch.Add(&t), all.Fault.Add(&f)
 		res.Verified += w.done.Load()
 		res.Writes += w.writes
 		res.Failures += w.failures.Load()
@@ -124,7 +129,7 @@ func (r *run) all(res *Result) {
 			res.First = w.failure
 		}
 	}
-	res.Touch, res.Fault = newLatency(touch), newLatency(fault)
+	res.Touch, res.Fault, res.times = newLatency(all.Touch), newLatency(all.Fault), &all
 	if res.TouchSeconds > 0 {
 		res.TouchesPerSecond = float64(res.Touches) / res.TouchSeconds
 	}

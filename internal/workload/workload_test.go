@@ -161,9 +161,9 @@ func TestRegionHasNoHugePages(t *testing.T) {
 }
 
 func TestValidateNamesEveryProblem(t *testing.T) {
-	c := Config{Bytes: -1, Threads: 0, Write: 101, Mode: "zipf", Touch: "word", Pages: "pdf"}
+	c := Config{Bytes: -1, Threads: 0, Write: 101, Mode: "zipfian", Touch: "word", Pages: "pdf"}
 	err := c.Validate()
-	for _, want := range []string{"0 threads", "-1 bytes", "neither a number", "101 percent", `"zipf"`, `"word"`, `"pdf"`} {
+	for _, want := range []string{"0 threads", "-1 bytes", "neither a number", "101 percent", `"zipfian"`, `"word"`, `"pdf"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: does not say %s", err, want)
 		}
