@@ -1,6 +1,7 @@
 package histogram
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -86,5 +87,24 @@ func TestBucketsAreAllThatWasCounted(t *testing.T) {
 	}
 	if !slices.Equal(n, []uint64{3, 1, 1}) || last > time.Hour {
 		t.Errorf("counts %v, the last up to %v", n, last)
+	}
+}
+
+func TestSnapshotIsTheSameInJSON(t *testing.T) {
+	var h Histogram
+	for i := range 1000 {
+		h.Observe(time.Duration(i*i) * time.Nanosecond)
+	}
+	want := h.Snapshot()
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Snapshot
+	if err := json.Unmarshal(text, &got); err != nil || got != want {
+		t.Errorf("%v\n%+v\n%+v", err, got, want)
+	}
+	if err := json.Unmarshal([]byte(`{"counts":[[100000,1]]}`), &got); err == nil {
+		t.Error("a bucket that there is not")
 	}
 }

@@ -30,8 +30,8 @@ type Options struct {
 	HoldRate   float64 // faults per second from which on CPUs are kept awake; or HoldAuto, HoldOff
 	SpinMax    time.Duration
 
-	StayAwake   bool // idle CPUs are kept awake from start to end
-	PageCluster *int // vm.page-cluster meanwhile; nil: as it is
+	StayAwake   bool   // idle CPUs are kept awake from start to end
+	PageCluster *int   // vm.page-cluster meanwhile; nil: as it is
 	Record      string // file for a trace of what the device is asked; "": none
 	RecordSizes bool   // the trace has the compressed sizes of pages in the place of the pages
 

@@ -92,8 +92,8 @@ func (s *session) command(ctx context.Context) (*finished, error) {
 	return s.start(ctx, spec, out)
 }
 
-func (s *session) start(ctx context.Context, spec launch.Spec, out *resultPipe) (*finished, error) {
-	f := &finished{args: spec.Args}
+func (s *session) start(ctx context.Context, spec launch.Spec, out *resultPipe) (f *finished, err error) {
+	f = &finished{args: spec.Args}
 	began := time.Now()
 	p, err := launch.Start(spec)
 	if err != nil {
@@ -110,9 +110,9 @@ func (s *session) start(ctx context.Context, spec launch.Spec, out *resultPipe) 
 	}
 	if out != nil {
 		f.args = []string{"the built-in workload"}
-		if err := out.follow(s.o); !errors.Is(err, workload.ErrNoResult) {
+		if wrong := out.follow(s.o); !errors.Is(wrong, workload.ErrNoResult) {
 			f.workload = &out.result
-			defer func() { err = errors.Join(err, out.err) }()
+			defer func() { err = errors.Join(err, wrong) }()
 		}
 	}
 	f.status, err = p.Wait()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/zswapd/zswapd/internal/report"
 )
@@ -14,40 +13,39 @@ func (r *Result) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.Machine)
 	fmt.Fprintf(&b, "CPUs %.0f %% busy meanwhile, %.0f %% taken by other machines\n", 100*r.Noise.Busy, 100*r.Noise.Stolen)
-	s := &r.Settings
-	what := fmt.Sprintf("%s, %s for %g s, each page compared at the end", s.Workload, report.Bytes(s.SizeBytes), s.DurationSeconds)
-	if len(s.Args) > 0 {
-		what = strings.Join(s.Args, " ")
-	}
-	fmt.Fprintf(&b, "%s; in %s, swap of %s; rounds %d: medians, and the least and the most below\n\n", what, report.Bytes(s.MemoryBytes), report.Bytes(s.SwapBytes), s.Rounds)
-	for _, columns := range [][]column{speedColumns, memoryColumns, cpuColumns} {
+	fmt.Fprintf(&b, "%s\n", &r.Settings)
+	for _, columns := range [][]column{r.speedColumns(), memoryColumns, cpuColumns} {
 		r.writeTable(&b, columns)
 	}
 	for i := range r.Rows {
 		if row := &r.Rows[i]; row.OOMKilled > 0 {
-			fmt.Fprintf(&b, "%s: the OOM killer ended %d runs, which are not counted; %d are\n", row.name, row.OOMKilled, len(row.Runs))
+			fmt.Fprintf(&b, "\n%s: runs that the OOM killer ended, and that do not count: %d, beside %d that do\n", row.name, row.OOMKilled, len(row.Runs))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+func (s *Settings) String() string {
+	what := fmt.Sprintf("%s, %s for %g s, each page compared at the end", s.Workload, report.Bytes(s.SizeBytes), s.DurationSeconds)
+	if len(s.Args) > 0 {
+		what = strings.Join(s.Args, " ")
+	}
+	rounds := "one round"
+	if s.Rounds > 1 {
+		rounds = fmt.Sprintf("%d rounds: medians, and the least and the most below", s.Rounds)
+	}
+	return fmt.Sprintf("%s; in %s, with swap of %s; %s", what, report.Bytes(s.MemoryBytes), report.Bytes(s.SwapBytes), rounds)
+}
+
 // column is a figure and how to write it.
 type column struct {
 	head, unit string
-	of         func(f *Figures) float64
+	of         func(f *Figures) float64 // nil: SpeedOfZRAM
 	text       func(v float64) string
 }
 
 var (
-	speedColumns = []column{
-		{"wall", "s", func(f *Figures) float64 { return f.WallSeconds }, decimals(1)},
-		{"touches", "1/s", func(f *Figures) float64 { return f.TouchesPerSecond }, count},
-		{"fault p50", "µs", func(f *Figures) float64 { return f.FaultP50Ns / 1e3 }, decimals(1)},
-		{"p90", "µs", func(f *Figures) float64 { return f.FaultP90Ns / 1e3 }, decimals(1)},
-		{"p99", "µs", func(f *Figures) float64 { return f.FaultP99Ns / 1e3 }, decimals(1)},
-		{"major faults", "", func(f *Figures) float64 { return f.MajorFaults }, count},
-	}
 	memoryColumns = []column{
 		{"swapped out", "MiB", func(f *Figures) float64 { return f.SwappedBytes / (1 << 20) }, decimals(1)},
 		{"memory for it", "MiB", func(f *Figures) float64 { return f.MemoryBytes / (1 << 20) }, decimals(1)},
@@ -55,14 +53,36 @@ var (
 		{"memory at most", "MiB", func(f *Figures) float64 { return f.PeakMemoryBytes / (1 << 20) }, decimals(1)},
 	}
 	cpuColumns = []column{
-		{"CPU: command", "user s", func(f *Figures) float64 { return f.CommandUserSeconds }, decimals(1)},
-		{"", "system s", func(f *Figures) float64 { return f.CommandSystemSeconds }, decimals(1)},
+		{"command", "user s", func(f *Figures) float64 { return f.CommandUserSeconds }, decimals(1)},
+		{"command", "system s", func(f *Figures) float64 { return f.CommandSystemSeconds }, decimals(1)},
 		{"daemon", "user s", func(f *Figures) float64 { return f.DaemonUserSeconds }, decimals(1)},
-		{"", "system s", func(f *Figures) float64 { return f.DaemonSystemSeconds }, decimals(1)},
+		{"daemon", "system s", func(f *Figures) float64 { return f.DaemonSystemSeconds }, decimals(1)},
 		{"the rest", "user s", func(f *Figures) float64 { return f.RestUserSeconds }, decimals(1)},
-		{"", "system s", func(f *Figures) float64 { return f.RestSystemSeconds }, decimals(1)},
+		{"the rest", "system s", func(f *Figures) float64 { return f.RestSystemSeconds }, decimals(1)},
 	}
 )
+
+func (r *Result) speedColumns() []column {
+	return []column{
+		{"wall", "s", func(f *Figures) float64 { return f.WallSeconds }, decimals(1)},
+		{"touches", "1/s", func(f *Figures) float64 { return f.TouchesPerSecond }, count},
+		{"of " + r.zram(), "%", nil, func(v float64) string { return fmt.Sprintf("%.0f", 100*v) }},
+		{"fault p50", "µs", func(f *Figures) float64 { return f.FaultP50Ns / 1e3 }, decimals(1)},
+		{"p90", "µs", func(f *Figures) float64 { return f.FaultP90Ns / 1e3 }, decimals(1)},
+		{"p99", "µs", func(f *Figures) float64 { return f.FaultP99Ns / 1e3 }, decimals(1)},
+		{"major faults", "", func(f *Figures) float64 { return f.MajorFaults }, count},
+	}
+}
+
+// zram returns the one that speeds are compared with, "" if there is none.
+func (r *Result) zram() string {
+	for i := range r.Rows {
+		if s := (system{name: r.Rows[i].System}); s.isZRAM() {
+			return s.name
+		}
+	}
+	return ""
+}
 
 func decimals(n int) func(float64) string {
 	return func(v float64) string { return fmt.Sprintf("%.*f", n, v) }
@@ -70,84 +90,55 @@ func decimals(n int) func(float64) string {
 
 func count(v float64) string { return report.Count(int64(v + 0.5)) }
 
-// writeTable writes the columns that hold something, two lines a row.
+// writeTable writes the columns that hold something. A row has a second line if there is more than one run.
 func (r *Result) writeTable(b *strings.Builder, columns []column) {
-	lines := [][]string{{"system"}, {""}}
-	zram := ""
+	var t table
+	var heads, units []string
+	shown := columns[:0:0]
+	for _, c := range columns {
+		if r.has(c) {
+			shown, heads, units = append(shown, c), append(heads, c.head), append(units, c.unit)
+		}
+	}
+	if len(shown) == 0 {
+		return
+	}
+	t.add("system", heads)
+	t.add("", units)
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		if zram == "" && (system{name: row.System}).isZRAM() && row.SpeedOfZRAM > 0 {
-			zram = row.System
+		var medians, spreads []string
+		for _, c := range shown {
+			median, spread := row.cells(c)
+			medians, spreads = append(medians, median), append(spreads, spread)
 		}
-		lines = append(lines, []string{row.name}, []string{""})
-	}
-	for n, c := range columns {
-		if !r.has(c) {
-			continue
-		}
-		lines[0], lines[1] = append(lines[0], c.head), append(lines[1], c.unit)
-		for i := range r.Rows {
-			median, spread := r.Rows[i].cells(c)
-			lines[2*i+2], lines[2*i+3] = append(lines[2*i+2], median), append(lines[2*i+3], spread)
-		}
-		if n == 0 && zram != "" && &columns[0] == &speedColumns[0] {
-			lines[0], lines[1] = append(lines[0], "speed of"), append(lines[1], zram)
-			for i := range r.Rows {
-				lines[2*i+2], lines[2*i+3] = append(lines[2*i+2], share(r.Rows[i].SpeedOfZRAM)), append(lines[2*i+3], "")
-			}
+		t.add(row.name, medians)
+		if strings.Join(spreads, "") != "" {
+			t.add("", spreads)
 		}
 	}
-	if len(lines[0]) > 1 {
-		writeLines(b, lines)
-		b.WriteByte('\n')
-	}
-}
-
-func share(v float64) string {
-	if v == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.0f %%", 100*v)
+	b.WriteByte('\n')
+	t.write(b)
 }
 
 func (r *Result) has(c column) bool {
 	for i := range r.Rows {
-		if c.of(&r.Rows[i].Max) != 0 {
+		if median, _ := r.Rows[i].cells(c); median != "-" {
 			return true
 		}
 	}
 	return false
 }
 
-// cells returns a figure's median and its spread. One that there is not is a dash.
+// cells returns a figure's median and, if there is one, its spread. A figure that there is not is a dash.
 func (r *Row) cells(c column) (median, spread string) {
-	if len(r.Runs) == 0 || c.of(&r.Max) == 0 {
+	switch {
+	case c.of == nil && r.SpeedOfZRAM > 0:
+		return c.text(r.SpeedOfZRAM), ""
+	case c.of == nil || c.of(&r.Max) == 0:
 		return "-", ""
+	case len(r.Runs) > 1:
+		spread = c.text(c.of(&r.Min)) + "–" + c.text(c.of(&r.Max))
 	}
-	return c.text(c.of(&r.Median)), c.text(c.of(&r.Min)) + "–" + c.text(c.of(&r.Max))
-}
-
-// writeLines lines cells up: the first column to the left, the others to the right.
-func writeLines(b *strings.Builder, lines [][]string) {
-	var widths []int
-	for _, line := range lines {
-		for i, cell := range line {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range lines {
-		text := ""
-		for i, cell := range line {
-			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 {
-				text += "  " + cell + space
-			} else {
-				text += "  " + space + cell
-			}
-		}
-		b.WriteString(strings.TrimRight(text, " ") + "\n")
-	}
+	return c.text(c.of(&r.Median)), spread
 }

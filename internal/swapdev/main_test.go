@@ -2,6 +2,7 @@ package swapdev
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,6 +38,8 @@ var children = map[string]func(args []string){
 	"attach": func(args []string) { childAttach(args, true) },
 	// hold DIR FILE: the same with swap off.
 	"hold": func(args []string) { childAttach(args, false) },
+	// file STATE DIR: a run with a swap file in DIR that is on; waits to be killed.
+	"file": childFile,
 	// hog PROCS: joins the cgroup and fills 24 MiB, then checks it whenever a line comes.
 	"hog": childHog,
 }
@@ -57,6 +60,16 @@ func childAttach(args []string, on bool) {
 		must(run.SetCgroup(args[3]))
 	}
 	fmt.Println(d.Path(), run.ID())
+	time.Sleep(time.Minute)
+}
+
+func childFile(args []string) {
+	run, err := NewRun(args[0])
+	must(err)
+	f, err := run.CreateFile(context.Background(), args[1], fileSize)
+	must(err)
+	must(f.SwapOn(0, false))
+	fmt.Println(f.Path())
 	time.Sleep(time.Minute)
 }
 

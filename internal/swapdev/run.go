@@ -15,7 +15,7 @@ import (
 const DefaultDir = "/run/zswapd"
 
 // RecordVersion is the format written. Clean leaves records of a later version alone.
-const RecordVersion = 1
+const RecordVersion = 2
 
 // Record is what a run has made outside of its process. It is rewritten before each step, so it may name
 // things that were not made yet.

@@ -23,7 +23,7 @@ func TestRunRecord(t *testing.T) {
 	var got Record
 	noErr(t, json.Unmarshal(text, &got))
 	want := Record{
-		Version: 1, ID: r.ID(), Tag: r.Tag(), Boot: read(kernel.boot), PID: os.Getpid(), Started: started(),
+		Version: RecordVersion, ID: r.ID(), Tag: r.Tag(), Boot: read(kernel.boot), PID: os.Getpid(), Started: started(),
 		Loop: "/dev/loop9", Cgroup: "/sys/fs/cgroup/zswapd-x", Mount: "/run/zswapd/mnt",
 	}
 	if got != want || got.Boot == "" || got.Started == 0 {
@@ -52,7 +52,7 @@ func TestCleanRecords(t *testing.T) {
 	nothing := dead(t, dir, func(*Record) {})
 	boot := dead(t, dir, func(r *Record) { r.Boot = "another"; r.Loop = "/dev/loop0"; r.Cgroup = "/sys/fs/cgroup" })
 	gone := dead(t, dir, func(r *Record) { r.Loop = "/dev/loop99999" })
-	later := dead(t, dir, func(r *Record) { r.Version = 2 })
+	later := dead(t, dir, func(r *Record) { r.Version = RecordVersion + 1 })
 	write("README", "not ours")
 	write("0123456789abcdeX.json", "{}")
 	write("00000000000000aa.lock", "") // killed before the record was written

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zswapd/zswapd/internal/pagegen"
+	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
 func must(t testing.TB, err error) {
@@ -188,5 +189,30 @@ func TestParseStats(t *testing.T) {
 		if _, err := parseStats(bad); err == nil {
 			t.Errorf("mm_stat %q is taken", bad)
 		}
+	}
+}
+
+// The next start removes the device of a run that was killed, and nobody else's.
+func TestCleanAfterKill(t *testing.T) {
+	for _, ours := range []bool{false, true} {
+		d, state := newDevice(t, "lz4", 64), t.TempDir()
+		r, err := swapdev.NewRun(state)
+		must(t, err)
+		d.Label = "somebody else's"
+		if ours {
+			d.Label = r.Label()
+		}
+		must(t, r.SetZRAM(d.Path()))
+		must(t, d.SwapOn(0))
+		_ = d.file.Close() // what the kernel does when a process ends
+		d.file = nil
+		must(t, r.Release())
+		report, err := swapdev.Clean(t.Context(), state, swapdev.CleanOptions{})
+		must(t, err)
+		_, gone := os.Stat(d.sysfs())
+		if _, err := swapdev.Block(d.Path()).Used(); ours != errors.Is(err, swapdev.ErrOff) || ours != errors.Is(gone, os.ErrNotExist) || ours != (len(report) == 2) {
+			t.Errorf("ours: %t; %q, swap: %v, device: %v", ours, report, err, gone)
+		}
+		d.removed = gone != nil
 	}
 }
