@@ -288,10 +288,10 @@ func TestBenchSwapInterruptAnywhere(t *testing.T) {
 		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		c.Stderr = os.Stderr
 		noErr(t, c.Start())
-		for len(records(t, state)) == 0 { // from here on it has something to undo
+		for deadline := time.Now().Add(time.Minute); len(records(t, state)) == 0 && time.Now().Before(deadline); { // then it has something to undo
 			time.Sleep(time.Millisecond)
 		}
-		after := r.N(3 * time.Second)
+		after := time.Duration(r.Int64N(int64(3 * time.Second)))
 		time.Sleep(after)
 		noErr(t, syscall.Kill(-c.Process.Pid, syscall.SIGINT))
 		_ = c.Wait()
