@@ -33,7 +33,7 @@ type family struct {
 	started int64
 	result  Result
 	times   times
-	err     error // the first that is no Failure: then no child is started any more
+	err     error // the first that is no Failure, such as the end of the context: then no child is started any more
 }
 
 // times are what the accesses of a run took.
@@ -60,7 +60,7 @@ func runForks(ctx context.Context, c Config) (Result, error) {
 	var all sync.WaitGroup
 	for range forks {
 		all.Go(func() {
-			for n, ok := f.next(ctx); ok; n, ok = f.next(ctx) {
+			for n, ok := f.next(); ok; n, ok = f.next() {
 				f.add(runChild(ctx, f.child(n)))
 			}
 		})
@@ -90,11 +90,11 @@ func (f *family) child(n int64) Config {
 }
 
 // next returns the number of the next child, if there is to be one.
-func (f *family) next(ctx context.Context) (n int64, ok bool) {
+func (f *family) next() (n int64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	late := f.config.Duration > 0 && time.Since(f.began) >= f.config.Duration && f.started > 0
-	if f.err != nil || ctx.Err() != nil || late || f.children > 0 && f.started == f.children {
+	if f.err != nil || late || f.children > 0 && f.started == f.children {
 		return 0, false
 	}
 	n = f.started

@@ -73,6 +73,30 @@ func TestForksAreCalledOff(t *testing.T) {
 	noChildren(t)
 }
 
+// Children are told to end.
+func TestForksAreEnded(t *testing.T) {
+	dir := t.TempDir()
+	c := smallFork()
+	c.Child = []string{"sh", "-c", "trap 'touch " + dir + "/told-$$; kill $!; exit' TERM; sleep 1000 & touch " + dir + "/ready-$$; wait"}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for {
+			if ready, _ := filepath.Glob(dir + "/ready-*"); len(ready) == forks {
+				cancel()
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	if _, err := Run(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if told, _ := filepath.Glob(dir + "/told-*"); len(told) != forks {
+		t.Errorf("told: %v", told)
+	}
+	noChildren(t)
+}
+
 // A child's wrong page, its error and its death are those of the run; after the latter two no child is started.
 func TestForksFail(t *testing.T) {
 	shell := func(script string) (Result, error) {

@@ -78,6 +78,9 @@ func TestNamed(t *testing.T) {
 		c.Child = self
 		res, err := Run(t.Context(), c)
 		must(t, err)
+		if want := map[string]int{"read-mostly": 5, "write-heavy": 90}[name]; want != 0 && c.Write != want {
+			t.Errorf("%s: %d %% writes, want %d", name, c.Write, want)
+		}
 		if share := 100 * float64(res.Writes) / float64(res.Touches); share < float64(c.Write)-5 || share > float64(c.Write)+5 {
 			t.Errorf("%s: %.0f %% writes, want %d", name, share, c.Write)
 		}
