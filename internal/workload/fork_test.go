@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // children under the race detector would wait a second before they end
 	os.Exit(m.Run())
 }
 
