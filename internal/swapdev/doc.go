@@ -11,6 +11,9 @@
 // The file is normally served by our own FUSE server, so every call here that makes the kernel
 // read or write it (SwapOn, SwapOff) needs that server alive and answering, on other threads.
 //
+// A Target is a block device or a file that needs no loop device: SwapOn and SwapOff are the same. A run may have a swap file
+// (Run.CreateFile) or a zram device (Run.SetZRAM), and a changed vm.page-cluster (Run.SetPageCluster).
+//
 // # What survives us
 //
 // A loop device is attached with autoclear: when its last user goes away (we die before SwapOn),
