@@ -24,7 +24,7 @@ import (
 func benchSwapCommand() *cobra.Command {
 	memory, size, swap := size(256<<20), size(512<<20), size(0)
 	o := swapbench.Options{Progress: os.Stderr, Self: []string{"/proc/self/exe", workloadName}, Seed: 1}
-	var jsonFile, goFile string
+	var jsonFile, goFile, htmlFile string
 	c := &cobra.Command{
 		Use:   "swap [flags] [-- COMMAND ARG...]",
 		Short: "Measure a command or a workload on our swap device, beside zram, a swap file, and no limit",
@@ -38,13 +38,14 @@ The command's output goes to standard error. The built-in workload compares ever
 		Args:                  commandAfterDashes,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Args, o.Memory, o.Size, o.Swap = args, int64(memory), int64(size), int64(swap)
-			text, err := checkResults(jsonFile, goFile)
+			out, err := newOutputs(output{"--json", jsonFile}, output{"--gobench", goFile}, output{"--html", htmlFile})
 			if err != nil {
 				return err
 			}
 			r, err := benchSwap(c, &o)
 			if r != nil {
-				err = errors.Join(err, r.WriteText(text), writeResult("--json", jsonFile, r.WriteJSON), writeResult("--gobench", goFile, r.WriteGoBench))
+				err = errors.Join(err, r.WriteText(out.text), out.write("--json", r.WriteJSON), out.write("--gobench", r.WriteGoBench),
+					out.write("--html", func(w io.Writer) error { return r.WriteHTML(w, os.Args) }))
 			}
 			return err
 		},
@@ -64,6 +65,7 @@ The command's output goes to standard error. The built-in workload compares ever
 	f.StringVar(&o.Compressor, "compressor", compressor.Default, "codec of our pool")
 	f.StringVar(&jsonFile, "json", "", "write the result to this file as JSON; - for the standard output")
 	f.StringVar(&goFile, "gobench", "", "write the result to this file as Go benchmarks, for benchstat; - for the standard output")
+	f.StringVar(&htmlFile, "html", "", "write the result to this file as a page with charts; - for the standard output")
 	f.StringVar(&o.State, "state", swapdev.DefaultDir, "folder of records of what runs have made")
 	_ = f.MarkHidden("state")
 	f.Lookup("page-cluster").DefValue = ""
@@ -92,38 +94,4 @@ func benchSwap(c *cobra.Command, o *swapbench.Options) (*swapbench.Result, error
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	return swapbench.Run(ctx, o)
-}
-
-// checkResults finds out now whether files can be written, not after everything was measured. It returns where the text
-// goes: "-" takes the standard output.
-func checkResults(files ...string) (text *os.File, err error) {
-	text = os.Stdout
-	for _, f := range files {
-		switch {
-		case f == "-" && text == os.Stderr:
-			return nil, run.UsageError{Err: errors.New("--json -, --gobench -: the standard output can be given to one only")}
-		case f == "-":
-			text = os.Stderr
-		default:
-			if err := checkReport(f); err != nil {
-				return nil, run.UsageError{Err: fmt.Errorf("result: %w", errors.Unwrap(err))}
-			}
-		}
-	}
-	return text, nil
-}
-
-// writeResult writes a result to the file of a flag, if it was given.
-func writeResult(flag, file string, write func(io.Writer) error) error {
-	switch file {
-	case "":
-		return nil
-	case "-":
-		return write(os.Stdout)
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		return fmt.Errorf("%s: %w", flag, err)
-	}
-	return errors.Join(write(f), f.Close())
 }

@@ -26,17 +26,6 @@ func benchSwapArgs(state string, args ...string) []string {
 		"--duration", "300ms", "--rounds", "1"}, args...)
 }
 
-func needZRAM(t *testing.T) {
-	t.Helper()
-	needRoot(t)
-	if _, err := os.Stat("/sys/class/zram-control"); err != nil {
-		if os.Getenv("ZSWAPD_TEST_ROOT") == "required" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-}
-
 // diskFolder returns a folder for swap files, on a disk.
 func diskFolder(t *testing.T) string {
 	t.Helper()
@@ -155,7 +144,7 @@ func TestBenchSwapBadInput(t *testing.T) {
 		{[]string{"--memory", "1M"}, "--memory 1 MiB"},
 		{[]string{"--compressor", "lzma"}, `"lzma"`},
 		{[]string{"--size", "1X"}, `"1X" is no size`},
-		{[]string{"--json", "-", "--gobench", "-"}, "one only"},
+		{[]string{"--json", "-", "--gobench", "-"}, "the standard output is taken"},
 		{[]string{"--json", "/no/such/folder/x"}, "/no/such/folder/x"},
 		{[]string{"--", "no-such-command"}, `"no-such-command"`},
 		{[]string{"ls"}, "zswapd bench swap -- ls"},

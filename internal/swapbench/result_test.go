@@ -192,3 +192,30 @@ func TestGoBench(t *testing.T) {
 		t.Errorf("%d lines:\n%s", n, b.String())
 	}
 }
+
+// The page has each system, with the figures that there are.
+func TestHTML(t *testing.T) {
+	r := &Result{Rows: []Row{
+		{name: "zswapd", OOMKilled: 2, Median: Figures{TouchesPerSecond: 75_139, FaultP50Ns: 17_400, WallSeconds: 12.5, SwappedBytes: 300 << 20, MemoryBytes: 100 << 20, DaemonUserSeconds: 3, DaemonSystemSeconds: 1.5}},
+		{name: "no limit", Median: Figures{TouchesPerSecond: 900_000, WallSeconds: 10}},
+	}}
+	for i := range r.Rows {
+		r.Rows[i].Max = r.Rows[i].Median
+	}
+	var b strings.Builder
+	if err := r.WriteHTML(&b, []string{"zswapd", "bench", "swap", "<x>"}); err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]string{
+		"the command":            "zswapd bench swap &lt;x&gt;",
+		"a median":               `<th scope="row">zswapd</th><td>17.4 µs</td><td>–</td><td>–</td>`,
+		"what there is not":      `<th scope="row">no limit</th><td>–</td><td>–</td>`,
+		"memory":                 `<th scope="row">zswapd</th><td>300 MiB</td><td>100 MiB</td>`,
+		"CPU time of the daemon": `<td>4.50 s</td>`,
+		"runs that do not count": "2 runs were ended by the OOM killer",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s is not there: %s", what, want)
+		}
+	}
+}
