@@ -112,12 +112,20 @@ func (s *session) start(ctx context.Context, spec launch.Spec, out *resultPipe) 
 		f.args = []string{"the built-in workload"}
 		if wrong := out.follow(s.o); !errors.Is(wrong, workload.ErrNoResult) {
 			f.workload = &out.result
-			defer func() { err = errors.Join(err, wrong) }()
+			defer func() { err = errors.Join(err, unlessEnded(ctx, wrong)) }()
 		}
 	}
 	f.status, err = p.Wait()
 	f.wall = time.Since(began)
 	return f, err
+}
+
+// unlessEnded returns what the workload has to complain of; not that it was ended.
+func unlessEnded(ctx context.Context, err error) error {
+	if wrong := (*workload.Failure)(nil); ctx.Err() != nil && !errors.As(err, &wrong) {
+		return nil
+	}
+	return err
 }
 
 // resultPipe is what the workload writes to us.
