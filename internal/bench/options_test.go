@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/zswapd/zswapd/internal/corpus"
 )
 
 func TestDefaults(t *testing.T) {
 	o := complete(t, Options{})
-	if !slices.Equal(o.Codecs, []string{"minlz"}) || !slices.Equal(o.Threads, []int{1}) || len(o.sources) != 9 || o.sources[0].Pages != generatedPages || len(o.algorithms) != 0 {
+	if !slices.Equal(o.Codecs, []string{"minlz"}) || !slices.Equal(o.Threads, []int{1}) || len(o.sources) != len(corpus.Generated()) || o.sources[0].Pages != generatedPages || len(o.algorithms) != 0 {
 		t.Errorf("%+v", o)
 	}
 }
