@@ -68,6 +68,8 @@ func needSwap(t *testing.T) {
 		why = "real swap needs root"
 	} else if _, err := zram.Algorithms(); err != nil {
 		why = err.Error()
+	} else if err := swaptest.Alone(); err != nil {
+		why = err.Error()
 	}
 	switch {
 	case why == "":

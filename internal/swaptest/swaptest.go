@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +30,22 @@ func Lock() (unlock func()) {
 	}
 	return func() { _ = f.Close() }
 }
+
+// Alone waits a while until the kernel swaps to no device, and returns an error if it still does: for tests of what wants
+// no other swap device on.
+func Alone() error {
+	for end := time.Now().Add(aloneLimit); ; time.Sleep(100 * time.Millisecond) {
+		text, err := os.ReadFile("/proc/swaps")
+		if err != nil || strings.Count(string(text), "\n") <= 1 { // the header line
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("other swap is on:\n%s", text)
+		}
+	}
+}
+
+const aloneLimit = 10 * time.Second
 
 func flock(f *os.File) error {
 	for {
