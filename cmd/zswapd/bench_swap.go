@@ -68,7 +68,7 @@ The command's output goes to standard error. The built-in workload compares ever
 	f.StringVar(&htmlFile, "html", "", "write the result to this file as a page with charts; - for the standard output")
 	f.StringVar(&o.State, "state", swapdev.DefaultDir, "folder of records of what runs have made")
 	_ = f.MarkHidden("state")
-	f.Lookup("page-cluster").DefValue = ""
+	f.Lookup("page-cluster").DefValue = "0" // not shown
 	_ = c.RegisterFlagCompletionFunc("compressor", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(workload.Names(), cobra.ShellCompDirectiveNoFileComp))
 	return c
