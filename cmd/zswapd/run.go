@@ -122,12 +122,14 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.IntVar(&o.Priority, "priority", swapdev.MaxPriority, "priority of the swap device among others")
 	f.Var(&hold, "latency-hold", "faults per second from which on idle CPUs are kept awake, off, or auto: 200 where waking one takes long")
 	f.DurationVar(&o.SpinMax, "spin", run.DefaultSpin, "longest time to spin for the next request; 0 for never")
+	f.StringVar(&o.Transport, "transport", run.TransportAuto, "how requests reach us: dev (read and write), uring (io_uring, Linux 6.14: less CPU), or auto, which is dev")
 	f.StringVar(&o.State, "state", swapdev.DefaultDir, "folder of records of what runs have made")
 	_ = f.MarkHidden("state")
 	f.StringVar(&o.Workload, "workload", workload.Random, "the built-in one: "+strings.Join(workload.Names(), ", "))
 	f.Uint64Var(&o.Seed, "seed", 1, "of the built-in workload")
 	_ = c.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(workload.Names(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("compressor", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("transport", cobra.FixedCompletions([]string{run.TransportAuto, run.TransportDev, run.TransportURing}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,6 +108,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"run", "--pool-limit", "100T"}, exitUsage, "--pool-limit 100 TiB"},
 		{[]string{"run", "--compressor", "lzma"}, exitUsage, `"lzma" is not a codec: want none, lz4`},
 		{[]string{"run", "--priority", "-5"}, exitUsage, "--priority -5"},
+		{[]string{"run", "--transport", "pigeon"}, exitUsage, `"pigeon"`},
 		{[]string{"run", "--latency-hold", "soon"}, exitUsage, `"soon"`},
 		{[]string{"run", "--", "no-such-command"}, exitUsage, `"no-such-command"`},
 		{[]string{"run", "--", "/etc/passwd"}, exitUsage, "permission denied"},
@@ -192,8 +194,19 @@ func TestInterrupt(t *testing.T) {
 // A killed run leaves its device, swap and cgroup; the next start cleans them.
 func TestNextStartCleansAfterAKill(t *testing.T) {
 	needRoot(t)
+	for _, transport := range []string{"dev", "uring"} {
+		t.Run(transport, func(t *testing.T) {
+			if transport == "uring" {
+				setURing(t, "Y")
+			}
+			testNextStartCleansAfterAKill(t, transport)
+		})
+	}
+}
+
+func testNextStartCleansAfterAKill(t *testing.T, transport string) {
 	state := newState(t)
-	c, r := background(t, state, "--memory", "256M")
+	c, r := background(t, state, "--memory", "256M", "--transport", transport)
 	time.Sleep(time.Second) // let it swap
 	noErr(t, c.Process.Kill())
 	_ = c.Wait()
@@ -208,6 +221,39 @@ func TestNextStartCleansAfterAKill(t *testing.T) {
 	gone(t, r)
 	if left := records(t, state); len(left) > 0 {
 		t.Errorf("left behind %+v", left)
+	}
+}
+
+// setURing makes the kernel offer FUSE over io_uring, "Y", or not, "N", until the test ends.
+func setURing(t *testing.T, value string) {
+	t.Helper()
+	const setting = "/sys/module/fuse/parameters/enable_uring"
+	before, err := os.ReadFile(setting)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("Linux before 6.14 has no FUSE over io_uring")
+	}
+	noErr(t, err)
+	noErr(t, os.WriteFile(setting, []byte(value), 0o644))
+	t.Cleanup(func() { _ = os.WriteFile(setting, before, 0o644) })
+}
+
+// Pages are what they were whichever way they went, and who asked for a way that is not there is told.
+func TestTransport(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct {
+		transport, offer string
+		told             bool
+	}{{"dev", "Y", false}, {"auto", "Y", false}, {"uring", "Y", false}, {"auto", "N", false}, {"uring", "N", true}} {
+		t.Run(c.transport+"/offered="+c.offer, func(t *testing.T) {
+			setURing(t, c.offer)
+			o := swap(t, "run", "--memory", "16M", "--transport", c.transport)
+			if o.code != 0 || o.report.Workload == nil || o.report.Workload.Failures != 0 || o.report.Errors.IO != 0 {
+				t.Errorf("exit code %d, %+v", o.code, o.report)
+			}
+			if told := strings.Contains(o.errors, "instead of io_uring"); told != c.told {
+				t.Errorf("says %q", o.errors)
+			}
+		})
 	}
 }
 

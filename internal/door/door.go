@@ -22,6 +22,7 @@ type Options struct {
 	Threads  int          // that serve; 0: what fuse thinks best
 	SpinMax  time.Duration
 	Hold     *pmqos.Hold // may be nil
+	URing    bool        // serve over io_uring, if the kernel offers it: see fuse.Config. Not with Keep
 
 	// Wrap, if any, is put around what each serving thread has of the pool, to see what is asked of it.
 	Wrap func(fuse.Store) fuse.Store
@@ -54,6 +55,9 @@ func Open(o Options) (d *Door, err error) {
 	}
 	if err := o.Pool.NewWorker().Store(0, header[:]); err != nil {
 		return nil, fmt.Errorf("swap header: %w", err)
+	}
+	if o.URing && o.Keep != nil {
+		return nil, errors.New("a door over io_uring cannot be kept: what its server has read dies with it")
 	}
 	d = &Door{pool: o.Pool, record: o.Record}
 	defer func() {
@@ -89,6 +93,7 @@ func (o *Options) server() fuse.Config {
 		NewStore: func() fuse.Store { return o.Pool.NewWorker() },
 		SpinMax:  o.SpinMax,
 		Hold:     o.Hold,
+		URing:    o.URing,
 	}
 	if o.Wrap != nil {
 		c.NewStore = func() fuse.Store { return o.Wrap(o.Pool.NewWorker()) }
@@ -132,6 +137,9 @@ func (d *Door) Used() (uint64, error) { return d.device.Used() }
 
 // Stats returns the server's numbers.
 func (d *Door) Stats() fuse.Stats { return d.server.Stats() }
+
+// URing returns nil if pages come over io_uring, else why they do not.
+func (d *Door) URing() error { return d.server.URing() }
 
 // Warnings tells which settings of the device did not take.
 func (d *Door) Warnings() []string { return d.device.Warnings() }

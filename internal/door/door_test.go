@@ -174,3 +174,16 @@ func TestAdoptClosed(t *testing.T) {
 	noErr(t, err)
 	p.end(t)
 }
+
+// What is over io_uring dies with its server, so it is not offered to a keeper.
+func TestURingCannotBeKept(t *testing.T) {
+	p := prepare(t)
+	o := p.options()
+	o.URing = true
+	o.Keep = func([]Handle) error { return nil }
+	if d, err := Open(o); err == nil {
+		t.Error("kept all the same")
+		noErr(t, d.Close(context.Background(), swapdev.OffOptions{}))
+	}
+	p.end(t)
+}

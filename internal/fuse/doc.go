@@ -17,6 +17,13 @@
 // A request that was read is answered in full or with an error, never in part. On the path of a request
 // nothing is allocated, logged or looked up, and no Go lock is taken.
 //
+// # io_uring
+//
+// With Config.URing, and where the kernel offers it, requests come to a ring and a thread on each CPU instead: see ring.
+// The threads above then answer INIT and FORGET, and serve nothing else. When a server ends, the file is closed
+// while the rings still serve, and each ring is unmapped before its descriptor is closed: a request in a ring that
+// nobody enters any more holds up the unmount for ever, and a process that waits for that cannot be killed.
+//
 // # Deadlocks
 //
 // The process must not touch the file, or the loop device over it, except through Mount: a thread that

@@ -113,9 +113,16 @@ func (m *memory) len() int {
 func mount(t testing.TB, store Store, cfg Config) *Server {
 	t.Helper()
 	needRoot(t)
+	if cfg.URing {
+		offerURing(t)
+	}
 	cfg.NewStore = func() Store { return store }
 	s, err := Mount(cfg)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.URing(); cfg.URing && err != nil {
+		closeInTime(t, s)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeInTime(t, s) })

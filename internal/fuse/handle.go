@@ -1,6 +1,8 @@
 package fuse
 
 import (
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,6 +71,18 @@ func (h *handler) handle(n int) []byte {
 	}
 }
 
+// handleOrFail handles a request. A panic must not take other programs' pages down with us while they can still be
+// brought back: the request ends in an error, and whoever waits for Failed is told.
+func (h *handler) handleOrFail(n int) (reply []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.server.fail(fmt.Errorf("fuse: panic while serving: %v\n%s", p, debug.Stack()))
+			reply = h.fail(unix.EIO)
+		}
+	}()
+	return h.handle(n)
+}
+
 // reply returns a reply without an error whose body is n bytes, already in place.
 func (h *handler) reply(n int) []byte {
 	return putHeader(h.buf[:outHeaderBytes+n], 0, h.req.unique)
@@ -100,7 +114,7 @@ func (h *handler) read() []byte {
 	switch {
 	case errno != 0:
 		return h.fail(errno)
-	case h.req.node != fileNode || h.req.size > maxBytes:
+	case h.req.node != fileNode || h.req.size > uint64(len(h.buf)-dataAt):
 		return h.fail(unix.EIO)
 	case n == 0:
 		return h.reply(0)

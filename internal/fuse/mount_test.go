@@ -109,8 +109,9 @@ func TestParallelModel(t *testing.T) {
 		{Threads: 2, SpinMax: 50 * time.Microsecond},
 		{Threads: 8, SpinMax: time.Millisecond},
 		{Threads: 3},
+		{URing: true},
 	} {
-		t.Run(fmt.Sprintf("threads=%d/spin=%v", cfg.Threads, cfg.SpinMax), func(t *testing.T) {
+		t.Run(fmt.Sprintf("threads=%d/spin=%v/uring=%v", cfg.Threads, cfg.SpinMax, cfg.URing), func(t *testing.T) {
 			cfg.Pages = clients * clientPages
 			s := mount(t, newMemory(), cfg)
 			runClients(t, s.File(), seed, clients, 150)
@@ -236,9 +237,10 @@ func TestSlowRequestsHoldUpNobody(t *testing.T) {
 
 // Close with I/O in flight ends that I/O, with data or with an error, and returns.
 func TestCloseUnderLoad(t *testing.T) {
-	for _, threads := range []int{1, 4} {
-		t.Run(fmt.Sprintf("threads=%d", threads), func(t *testing.T) {
-			s := mount(t, newMemory(), Config{Pages: 1024, Threads: threads, SpinMax: 50 * time.Microsecond})
+	for _, cfg := range []Config{{Threads: 1}, {Threads: 4}, {URing: true}} {
+		t.Run(fmt.Sprintf("threads=%d/uring=%v", cfg.Threads, cfg.URing), func(t *testing.T) {
+			cfg.Pages, cfg.SpinMax = 1024, 50*time.Microsecond
+			s := mount(t, newMemory(), cfg)
 			var wg sync.WaitGroup
 			var served atomic.Uint64
 			fd, err := unix.Dup(int(s.File().Fd())) // Close closes the other one
@@ -273,14 +275,18 @@ func TestCloseUnderLoad(t *testing.T) {
 
 // When the last user of the file goes away, the kernel ends the connection and the threads end.
 func TestGoneAfterLastUser(t *testing.T) {
-	s := mount(t, newMemory(), Config{Pages: 16, Threads: 3})
-	if err := s.File().Close(); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-s.Gone():
-	case <-time.After(10 * time.Second):
-		t.Fatal("threads still serve")
+	for _, uring := range []bool{false, true} {
+		t.Run(fmt.Sprintf("uring=%v", uring), func(t *testing.T) {
+			s := mount(t, newMemory(), Config{Pages: 16, Threads: 3, URing: uring})
+			if err := s.File().Close(); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-s.Gone():
+			case <-time.After(10 * time.Second):
+				t.Fatal("threads still serve")
+			}
+		})
 	}
 }
 

@@ -25,7 +25,11 @@ func (h *handler) init() []byte {
 	if r.major != protoMajor || r.minor < 36 { // 36: flags in two words, Linux 5.17
 		return h.fail(unix.EPROTO)
 	}
-	flags := r.flags & initWanted
+	wanted, pages := uint64(initWanted), uint16(maxPages)
+	if len(h.server.rings) > 0 && r.flags&initOverURing != 0 {
+		wanted, pages = initWanted|initOverURing, ringPages
+	}
+	flags := r.flags & wanted
 	h.server.flags.Store(flags)
 	b := h.body(initOutBytes)
 	native.PutUint32(b, protoMajor)
@@ -34,9 +38,9 @@ func (h *handler) init() []byte {
 	native.PutUint32(b[12:], uint32(flags))
 	native.PutUint16(b[16:], maxBackground)
 	native.PutUint16(b[18:], maxBackground*3/4) // from here on the device counts as congested
-	native.PutUint32(b[20:], maxBytes)
+	native.PutUint32(b[20:], uint32(pages)*pageBytes)
 	native.PutUint32(b[24:], 1) // granularity of times, in ns
-	native.PutUint16(b[28:], maxPages)
+	native.PutUint16(b[28:], pages)
 	native.PutUint32(b[32:], uint32(flags>>32))
 	return h.reply(initOutBytes)
 }

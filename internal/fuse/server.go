@@ -37,6 +37,10 @@ type Config struct {
 	SpinMax  time.Duration // longest spin for the next request; 0 = never spin
 	Hold     *pmqos.Hold   // told about every READ; may be nil
 
+	// URing asks for requests over io_uring instead of read and write. If the kernel does not offer it, Server.URing says
+	// why. Such a server cannot be replaced: what it had in its hands when it was killed ends in an error.
+	URing bool
+
 	// Ready, if any, is called when everything was made, before the first request is read.
 	Ready func() error
 }
@@ -69,7 +73,9 @@ type Server struct {
 	stats    counters
 	crew     crew
 	patience *patience
-	locked   bool // all buffers are locked in memory
+	rings    []*ring // one for each CPU; nil: read and write
+	noURing  error   // why there are none; immutable after start
+	locked   bool    // all buffers are locked in memory
 
 	threads   sync.WaitGroup
 	gone      chan struct{} // closed when the last thread has ended
@@ -101,6 +107,7 @@ func (s *Server) start() (err error) {
 			for _, t := range threads {
 				err = errors.Join(err, t.free())
 			}
+			err = errors.Join(err, s.freeRings())
 		}
 	}()
 	for range s.cfg.Threads {
@@ -109,6 +116,9 @@ func (s *Server) start() (err error) {
 			return err
 		}
 		threads = append(threads, t)
+	}
+	if s.cfg.URing {
+		s.noURing = s.makeRings()
 	}
 	if s.cfg.Ready != nil {
 		if err := s.cfg.Ready(); err != nil {
@@ -124,6 +134,9 @@ func (s *Server) start() (err error) {
 		for _, t := range threads {
 			t.free() // an unmap of what we mapped cannot fail
 		}
+		for _, r := range s.rings {
+			_ = unix.Munmap(r.memory)
+		}
 		close(s.gone)
 	}()
 	return nil
@@ -136,6 +149,26 @@ func (s *Server) File() *os.File { return s.file }
 // Fd returns the descriptor of the connection, which stays the Server's. While another process holds a copy,
 // the connection outlives this one and can be adopted.
 func (s *Server) Fd() int { return s.fd }
+
+// startRings starts the rings, if the kernel agreed to use them.
+func (s *Server) startRings() {
+	over := s.flags.Load()&initOverURing != 0
+	for _, r := range s.rings {
+		if over {
+			s.threads.Go(r.run)
+		} else {
+			_ = r.uring.close()
+		}
+	}
+}
+
+// URing returns nil if requests come over io_uring, else why they do not.
+func (s *Server) URing() error {
+	if s.flags.Load()&initOverURing != 0 {
+		return nil
+	}
+	return cmp.Or(s.noURing, ErrNoURing)
+}
 
 // Gone is closed when no thread serves any more: after Close, or when the kernel has ended the connection
 // because the last user of the file went away.
@@ -170,6 +203,9 @@ func (s *Server) Stop() {
 // ends in an error; if one does, the I/O waits for a server that adopts it. Close may be called more than once.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
+		if s.file != nil && s.URing() == nil {
+			_ = s.file.Close() // while somebody is there to answer
+		}
 		s.Stop()
 		s.crew.idle.close()
 		err := errors.Join(unix.Close(s.fd), unix.Close(s.stop))

@@ -1,7 +1,6 @@
 package fuse
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -82,23 +81,14 @@ func (t *thread) serve(n int) {
 			t.failed(errno)
 		}
 	}
+	if t.req.op == opInit {
+		s.startRings()
+	}
 	t.since.Store(0)
 	t.observe(now() - came)
 	if t.req.op == opRead {
 		s.cfg.Hold.Event()
 	}
-}
-
-// handleOrFail handles a request. A panic must not take other programs' pages down with us while they can still be
-// brought back: the request ends in an error, and whoever waits for Failed is told.
-func (t *thread) handleOrFail(n int) (reply []byte) {
-	defer func() {
-		if p := recover(); p != nil {
-			t.server.fail(fmt.Errorf("fuse: panic while serving: %v\n%s", p, debug.Stack()))
-			reply = t.fail(unix.EIO)
-		}
-	}()
-	return t.handle(n)
 }
 
 // failed looks at a reply that the kernel did not take. A request that nobody waits for any more is no error;

@@ -43,6 +43,7 @@ const (
 	initMaxPages  = 1 << 22
 	initExt       = 1 << 30
 	initHasResend = 1 << 39
+	initOverURing = 1 << 41
 
 	initWanted = initAsyncRead | initBigWrites | initAsyncDIO | initMaxPages | initExt | initHasResend
 )

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/zswapd/zswapd/compressor"
@@ -29,6 +30,7 @@ type Options struct {
 	Seed       uint64
 	HoldRate   float64 // faults per second from which on CPUs are kept awake; or HoldAuto, HoldOff
 	SpinMax    time.Duration
+	Transport  string // TransportAuto, TransportDev or TransportURing; "": TransportAuto
 
 	StayAwake   bool   // idle CPUs are kept awake from start to end
 	PageCluster *int   // vm.page-cluster meanwhile; nil: as it is
@@ -54,6 +56,13 @@ const (
 
 // DefaultSpin is what SpinMax should be.
 const DefaultSpin = 50 * time.Microsecond
+
+// Values of Transport: how requests for pages come to us.
+const (
+	TransportAuto  = "auto"  // what was measured to be faster: read and write, see ARCHITECTURE
+	TransportDev   = "dev"   // by read and write on /dev/fuse
+	TransportURing = "uring" // over io_uring; if the kernel does not offer it, a note says so
+)
 
 const (
 	defaultHoldRate = 200
@@ -89,6 +98,7 @@ func (o *Options) Complete() error {
 	_, err := workload.Default().Named(o.Workload)
 	check(err != nil, "--workload: %w", err)
 	check(o.Priority < 0 || o.Priority > swapdev.MaxPriority, "--priority %d: want 0 to %d", o.Priority, swapdev.MaxPriority)
+	check(!slices.Contains([]string{"", TransportAuto, TransportDev, TransportURing}, o.Transport), "--transport %q: want auto, dev or uring", o.Transport)
 	if _, err := compressor.New(o.Compressor); err != nil {
 		errs = append(errs, usagef("--compressor: %w", err))
 	}

@@ -110,10 +110,13 @@ func (s *session) openDoor() (err error) {
 	}
 	s.door, err = door.Open(door.Options{
 		Pool: s.pool, Record: s.record, Label: "zswapd-run", Priority: s.o.Priority,
-		SpinMax: s.o.SpinMax, Hold: s.hold, Wrap: s.trace.wrap(),
+		SpinMax: s.o.SpinMax, Hold: s.hold, URing: s.o.Transport == TransportURing, Wrap: s.trace.wrap(),
 	})
 	if err != nil {
 		return err
+	}
+	if err := s.door.URing(); err != nil && s.o.Transport == TransportURing {
+		s.o.note("pages go through read and write instead of io_uring: %v", err)
 	}
 	for _, w := range s.door.Warnings() {
 		s.o.note("%s", w)
