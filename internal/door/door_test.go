@@ -185,5 +185,7 @@ func TestURingCannotBeKept(t *testing.T) {
 		t.Error("kept all the same")
 		noErr(t, d.Close(context.Background(), swapdev.OffOptions{}))
 	}
-	p.end(t)
+	noErr(t, p.pool.Close())
+	noErr(t, p.record.Close())
+	emptyState(t, p.state)
 }
