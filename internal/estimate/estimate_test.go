@@ -24,6 +24,7 @@ import (
 func TestRatiosAreThePools(t *testing.T) {
 	capturetest.NeedRoot(t)
 	const pages = 2000
+	const tolerance = 5e-3 // the kernel may take a page out of the process between two looks at it
 	child := capturetest.Start(t, "typical:2000")
 	child.Stop()
 	r, err := Run(t.Context(), []int{child.PID()}, Options{Target: "x", Most: 1 << 20, Seed: 1})
@@ -34,10 +35,10 @@ func TestRatiosAreThePools(t *testing.T) {
 	runs := captured(t, child.PID())
 	for _, c := range r.Codecs {
 		ratio, effective := direct(t, c.Codec, int(c.UnitBytes), runs)
-		if off := math.Abs(c.Ratio/ratio - 1); off > 1e-6 {
+		if off := math.Abs(c.Ratio/ratio - 1); off > tolerance {
 			t.Errorf("%s: ratio %.3f, that of the pages is %.3f", c.name(), c.Ratio, ratio)
 		}
-		if off := math.Abs(c.EffectiveRatio/effective - 1); c.UnitBytes == pageSize && off > 1e-6 {
+		if off := math.Abs(c.EffectiveRatio/effective - 1); c.UnitBytes == pageSize && off > tolerance {
 			t.Errorf("%s: effective ratio %.3f, that of the pages is %.3f", c.name(), c.EffectiveRatio, effective)
 		}
 		if c.Margin != 0 || c.Store.P50 <= 0 || c.Load.P50 <= 0 || c.Store.P50 > c.Store.P99 {
