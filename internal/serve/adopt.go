@@ -73,7 +73,7 @@ func (d *Daemon) adopt(before saved) (err error) {
 	if d.door, err = door.Adopt(d.handed(door.FUSEHandle), run, d.doorOptions()); err != nil {
 		return err
 	}
-	serving := time.Now()
+	serving := d.door.Serving()
 	d.record = d.door.Record()
 	d.instance = adoptInstance(d.handed(instanceHandle), d.o.State)
 	err = d.saved.change(func(s *saved) { s.Restarts++ })
