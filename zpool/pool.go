@@ -182,6 +182,15 @@ func (p *Pool) SetMaxBytes(n int64) error {
 	return nil
 }
 
+// SetAcceptThreshold changes the share of the limit, in percent, below which a pool that was full takes pages again.
+func (p *Pool) SetAcceptThreshold(percent int) error {
+	if percent < 1 || percent > 100 {
+		return fmt.Errorf("zpool: accept threshold = %d %%: want 1..100", percent)
+	}
+	p.accept.Store(int64(percent))
+	return nil
+}
+
 // SetWipeOnFree makes pages be overwritten in memory when they go; see zsmalloc.Pool.SetWipeOnFree.
 func (p *Pool) SetWipeOnFree(on bool) { p.zs.SetWipeOnFree(on) }
 

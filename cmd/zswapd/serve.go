@@ -11,10 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/config"
 	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/keeper"
 	"github.com/zswapd/zswapd/internal/logs"
+	"github.com/zswapd/zswapd/internal/machine"
 	"github.com/zswapd/zswapd/internal/run"
 	"github.com/zswapd/zswapd/internal/sdnotify"
 	"github.com/zswapd/zswapd/internal/serve"
@@ -33,72 +34,62 @@ SIGTERM turns swap off, if memory has room for what comes back, and ends it; SIG
 kernel may then end programs. SIGHUP reads the configuration again. SIGUSR2 hands over to the program's file anew.`
 
 func serveCommand(code *int) *cobra.Command {
-	swap, pool, hold := size(4<<30), size(0), rate(run.HoldAuto)
-	var s serve.Settings
-	var state string
-	var keep bool
-	var watchdog time.Duration
+	var o serveFlags
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve compressed swap for this machine",
 		Long:  serveLong,
-		Args:  cobra.NoArgs,
+		Example: `  sudo zswapd serve --keeper
+  sudo zswapd serve --keeper --set door=fuse --set swap.size=8GiB`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) (err error) {
-			s.SwapBytes, s.PoolBytes, s.HoldRate = int64(swap), int64(pool), float64(hold)
 			if os.Geteuid() != 0 {
 				return errors.New("only root may serve swap: run it with sudo, or as a unit of systemd")
 			}
-			if err := completeServe(&s); err != nil {
-				return err
+			run := runDaemon
+			if o.keeper {
+				run = runKeeper
 			}
-			if keep {
-				*code, err = runKeeper(state, watchdog)
-			} else {
-				*code, err = runDaemon(s, state)
-			}
+			*code, err = run(&o)
 			return err
 		},
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	f.BoolVar(&keep, "keeper", false, "keep what must outlive the daemon, and start it anew when it dies: where there is no systemd")
-	f.StringVar(&s.Door, "door", serve.DoorAuto, "how the kernel's requests come: auto, ublk, or fuse (for programs under cgroup limits)")
-	f.Var(&swap, "swap", "size of the swap device")
-	f.Var(&pool, "pool-limit", "limit of the pool's memory, all overhead counted (default half of the memory, at most the swap device)")
-	f.StringVar(&s.Compressor, "compressor", compressor.Default, "codec of the pool")
-	f.BoolVar(&s.WipeOnFree, "wipe-on-free", false, "overwrite pages in memory when they go")
-	f.IntVar(&s.Priority, "priority", 100, "priority of the swap device among others")
-	f.Var(&hold, "latency-hold", "faults per second from which on idle CPUs are kept awake, off, or auto")
-	f.DurationVar(&s.SpinMax, "spin", run.DefaultSpin, "longest time to spin for the next request; 0 for never")
-	f.IntVar(&s.Threads, "threads", 0, "that serve; 0: what suits the machine")
-	f.DurationVar(&watchdog, "watchdog", 30*time.Second, "of the keeper: a daemon whose requests stand still for so long is replaced; 0 for never")
-	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
-	f.StringVar(&state, "state", swapdev.DefaultDir, "folder of records of what was made")
+	f.StringVar(&o.config, "config", config.DefaultPath, "the configuration, with drop-ins in a folder of this name and .d")
+	f.StringArrayVar(&o.set, "set", nil, "KEY=VALUE, which counts more than the configuration; more than once if you like")
+	f.BoolVar(&o.keeper, "keeper", false, "keep what must outlive the daemon, and start it anew when it dies: where there is no systemd")
+	f.DurationVar(&o.watchdog, "watchdog", 30*time.Second, "of the keeper: a daemon whose requests stand still for so long is replaced; 0 for never")
+	f.StringVar(&o.state, "state", swapdev.DefaultDir, "folder of records of what was made")
 	_ = f.MarkHidden("state")
 	return c
 }
 
-// completeServe fills in what follows from the machine.
-func completeServe(s *serve.Settings) error {
-	s.AcceptThresholdPercent = 90
-	if !slices.Contains([]string{serve.DoorAuto, serve.DoorFUSE, serve.DoorUBLK}, s.Door) {
-		return run.UsageError{Err: fmt.Errorf("--door %q: want auto, ublk or fuse", s.Door)}
+type serveFlags struct {
+	config, state string
+	set           []string
+	keeper        bool
+	watchdog      time.Duration
+}
+
+// load reads the configuration.
+func (o *serveFlags) load() (*config.Config, error) {
+	c, err := config.Load(o.config, machine.Describe().MemoryBytes)
+	if err == nil && len(o.set) > 0 {
+		c, err = c.With(o.set...)
 	}
-	if s.PoolBytes == 0 {
-		free, err := swapdev.MemAvailable()
-		if err != nil {
-			return err
-		}
-		s.PoolBytes = min(int64(free)/2, s.SwapBytes)
+	var problems config.Problems
+	if errors.As(err, &problems) || errors.Is(err, os.ErrNotExist) {
+		err = run.UsageError{Err: err}
 	}
-	if _, err := compressor.New(s.Compressor); err != nil {
-		return run.UsageError{Err: fmt.Errorf("--compressor: %w", err)}
-	}
-	return nil
+	return c, err
 }
 
 // runKeeper keeps a daemon with the same arguments.
-func runKeeper(state string, watchdog time.Duration) (int, error) {
+func runKeeper(o *serveFlags) (int, error) {
+	if _, err := o.load(); err != nil { // before anything is done
+		return exitUsage, err
+	}
 	warnings := protect()
 	for _, w := range warnings {
 		fmt.Fprintln(os.Stderr, "zswapd: warning: keeper: "+w)
@@ -111,27 +102,27 @@ func runKeeper(state string, watchdog time.Duration) (int, error) {
 	args := append([]string{"@zswapd"}, slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return strings.HasPrefix(a, "--keeper") })...)
 	log := logs.New(os.Stderr, logs.Journal(os.Stderr))
 	defer log.Close()
-	return keeper.Run(keeper.Options{Program: program, Args: args, Dir: state, Watchdog: watchdog, Say: func(text string) { log.Warn(text) }})
+	return keeper.Run(keeper.Options{Program: program, Args: args, Dir: o.state, Watchdog: o.watchdog, Say: func(text string) { log.Warn(text) }})
 }
 
 // runDaemon serves, and returns the exit code.
-func runDaemon(s serve.Settings, state string) (int, error) {
-	warnings := protect()
-	manager, err := sdnotify.FromEnv()
-	if err != nil {
+func runDaemon(f *serveFlags) (code int, err error) {
+	o := serve.Options{State: f.state, Version: version, Load: f.load, Warnings: protect()}
+	if o.Manager, err = sdnotify.FromEnv(); err != nil {
 		return exitMachine, err
 	}
-	handed, err := sdnotify.Listen()
-	if err != nil {
+	if o.Handed, err = sdnotify.Listen(); err != nil {
 		return exitMachine, err
 	}
-	keeperPID, _ := strconv.Atoi(os.Getenv(keeper.Env))
-	log := logs.New(os.Stderr, logs.Journal(os.Stderr))
-	defer log.Close()
-	code, err := serve.Run(serve.Options{
-		Settings: s, Warnings: warnings, State: state, Version: version, Log: log, Manager: manager, Handed: handed, Keeper: keeperPID,
-	})
-	return code, err
+	if len(o.Handed) == 0 {
+		if o.Config, err = f.load(); err != nil {
+			return exitUsage, err
+		}
+	}
+	o.Keeper, _ = strconv.Atoi(os.Getenv(keeper.Env))
+	o.Log = logs.New(os.Stderr, logs.Journal(os.Stderr))
+	defer o.Log.Close()
+	return serve.Run(o)
 }
 
 // protect takes all protections, and returns those that could not be had.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zswapd/zswapd/internal/config"
 	"github.com/zswapd/zswapd/internal/door"
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/swapdev"
@@ -55,8 +56,13 @@ func (d *Daemon) handed(name string) int {
 // swapped out.
 func (d *Daemon) adopt(before saved) (err error) {
 	start := time.Now()
-	d.in = before.Settings
-	store, err := zpool.Prepare(os.NewFile(uintptr(d.handed(door.StoreHandle)), door.StoreHandle), d.in.pool(d.provider))
+	c, unknown, err := before.config()
+	if err != nil {
+		return err
+	}
+	d.config = c
+	_ = d.setLogLevel(c)
+	store, err := zpool.Prepare(os.NewFile(uintptr(d.handed(door.StoreHandle)), door.StoreHandle), poolOptions(c, d.provider))
 	if err != nil {
 		return err
 	}
@@ -65,7 +71,7 @@ func (d *Daemon) adopt(before saved) (err error) {
 		return err
 	}
 	d.pool = pool
-	d.pool.SetWipeOnFree(d.in.WipeOnFree)
+	d.pool.SetWipeOnFree(c.Pool.WipeOnFree)
 	opened := time.Now()
 	d.saved = &savedFile{f: os.NewFile(uintptr(d.handed(savedHandle)), savedHandle), now: before}
 	d.openHold()
@@ -77,6 +83,10 @@ func (d *Daemon) adopt(before saved) (err error) {
 	d.record = d.door.Record()
 	d.instance = adoptInstance(d.handed(instanceHandle), d.o.State)
 	err = d.saved.change(func(s *saved) { s.Restarts++ })
+	d.notePending()
+	for _, one := range unknown {
+		d.log.Warn("a setting that this program does not know: " + one)
+	}
 	d.log.Info(fmt.Sprintf("serving %s again, %v after this program began: %s in %s of memory, read in %v, taken over in %v; restart %d",
 		d.door.Device(), round(serving.Sub(began)), report.Bytes(int64(found.Pages*zpool.PageSize)), report.Bytes(d.pool.Stats().MemoryBytes),
 		round(opened.Sub(start)), round(serving.Sub(opened)), d.saved.now.Restarts))
@@ -84,6 +94,19 @@ func (d *Daemon) adopt(before saved) (err error) {
 		d.log.Error(fmt.Sprintf("the store was damaged: %d pages are lost, and %d objects are nobody's", found.Lost, found.Unclaimed))
 	}
 	return err
+}
+
+// notePending notes which settings took more than a successor. The device is what it was.
+func (d *Daemon) notePending() {
+	was := &d.saved.now
+	old, err := d.config.With(fmt.Sprintf("swap.size = '%dB'", was.Size), fmt.Sprintf("swap.priority = %d", was.Priority))
+	if err != nil {
+		d.log.Error(err.Error())
+		return
+	}
+	for _, c := range config.Diff(old, d.config) {
+		d.pending[c.Key] = c.Old
+	}
 }
 
 func round(t time.Duration) time.Duration { return t.Round(100 * time.Microsecond) }

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/zswapd/zswapd/internal/config"
 	"github.com/zswapd/zswapd/internal/door"
 	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/pmqos"
@@ -28,8 +29,10 @@ const (
 type Daemon struct {
 	o   Options
 	log *zap.Logger
-	in  Settings // in force
-	why string   // this door
+	why string // this door
+
+	config  *config.Config    // the last one that was right
+	pending map[string]string // of its settings those that are not in force, and what is
 
 	handles  []string // that are in the manager's store
 	instance *instance
@@ -49,7 +52,7 @@ type Daemon struct {
 // Run serves until it is told to stop, or to hand over, and returns the exit code of the process. guard.Protect and what is
 // in doc.go's first column must have been called.
 func Run(o Options) (code int, err error) {
-	d := &Daemon{o: o, log: o.Log.Logger, in: o.Settings, orders: make(chan func()), drained: make(chan error, 1)}
+	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1)}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
 	for _, w := range o.Warnings {
@@ -90,13 +93,13 @@ func (d *Daemon) afterwards() {
 	if d.o.Manager == nil {
 		d.log.Warn("nobody keeps what is swapped out: if this process is killed, it is lost. Run zswapd serve --keeper, or the unit of systemd")
 	}
-	if d.in.Door == DoorFUSE {
+	if d.saved.now.Door == config.DoorFUSE {
 		d.log.Warn(fuseWarning)
 	}
 	for _, w := range d.door.Warnings() {
 		d.log.Warn(w)
 	}
-	if d.saved.now.Restarts > 0 && d.o.Load != nil {
+	if d.saved.now.Restarts > 0 {
 		_, _ = d.reload() // it has said what is wrong
 	}
 	if d.saved.now.Stopping {
@@ -127,11 +130,11 @@ func (d *Daemon) provider() {
 
 // resolveHold measures whether a hold is worth having, if it is to be found out. A successor does not ask again: it takes time.
 func resolveHold(rate float64) float64 {
-	if rate != HoldAuto {
+	if rate != config.HoldAuto {
 		return rate
 	}
 	if t, err := pmqos.WakeUp(); err == nil && t < worthHolding {
-		return HoldOff
+		return config.HoldOff
 	}
 	return holdRate
 }
@@ -153,7 +156,7 @@ const (
 
 func (d *Daemon) doorOptions() door.Options {
 	return door.Options{
-		Pool: d.pool, Record: d.record, Label: "zswapd", Priority: d.in.Priority,
-		Threads: d.in.Threads, SpinMax: d.in.SpinMax, Hold: d.hold, WholeMachine: true,
+		Pool: d.pool, Record: d.record, Label: "zswapd", Priority: d.config.Swap.Priority,
+		Threads: d.config.Serve.Threads, SpinMax: d.config.Serve.Spin, Hold: d.hold, WholeMachine: true,
 	}
 }

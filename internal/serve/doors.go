@@ -1,6 +1,10 @@
 package serve
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/zswapd/zswapd/internal/config"
+)
 
 // fuseWarning is said at each start with that door.
 const fuseWarning = "door = \"fuse\" is for programs under cgroup limits: when the whole machine has no free memory left, swapping through it can stall"
@@ -12,9 +16,9 @@ var ErrNoDoor = errors.New(`door = "auto": this kernel has no ublk, the door for
 // chooseDoor returns the door to open, and why.
 func chooseDoor(want string) (kind, why string, err error) {
 	switch want {
-	case DoorFUSE:
-		return DoorFUSE, "as configured", nil
-	case DoorUBLK:
+	case config.DoorFUSE:
+		return config.DoorFUSE, "as configured", nil
+	case config.DoorUBLK:
 		return "", "", errors.New(`door = "ublk": not in this build`)
 	}
 	return "", "", ErrNoDoor

@@ -22,9 +22,17 @@ func (o *Options) pid() int { return os.Getpid() }
 
 // open makes a pool and opens its door. If it fails, all is undone.
 func (d *Daemon) open() (err error) {
-	if d.in.Door, d.why, err = chooseDoor(d.in.Door); err != nil {
+	if d.config == nil { // it was to be a predecessor's
+		if d.config, err = d.o.Load(); err != nil {
+			return err
+		}
+	}
+	kind, why, err := chooseDoor(d.config.Door)
+	if err != nil {
 		return err
 	}
+	d.why = why
+	_ = d.setLogLevel(d.config) // it is one of zap's
 	if d.instance, err = lockInstance(d.o.State); err != nil {
 		return err
 	}
@@ -38,13 +46,14 @@ func (d *Daemon) open() (err error) {
 	if d.record, err = swapdev.NewRun(d.o.State); err != nil {
 		return err
 	}
-	if d.saved, err = newSaved(d.in); err != nil {
+	if d.saved, err = newSaved(d.config); err != nil {
 		return err
 	}
-	if d.pool, err = zpool.New(d.in.pool(d.provider)); err != nil {
+	d.saved.now.Door, d.saved.now.HoldRate = kind, resolveHold(d.config.Serve.LatencyHold)
+	if d.pool, err = zpool.New(poolOptions(d.config, d.provider)); err != nil {
 		return err
 	}
-	d.pool.SetWipeOnFree(d.in.WipeOnFree)
+	d.pool.SetWipeOnFree(d.config.Pool.WipeOnFree)
 	d.openHold()
 	o := d.doorOptions()
 	if d.o.Manager != nil {
@@ -57,7 +66,7 @@ func (d *Daemon) open() (err error) {
 		return err
 	}
 	d.log.Info(fmt.Sprintf("serving %s of swap on %s, priority %d, in at most %s of memory, through %s: %s",
-		report.Bytes(d.in.SwapBytes), d.door.Device(), d.in.Priority, report.Bytes(d.in.PoolBytes), d.in.Door, d.why))
+		report.Bytes(d.config.Swap.Size), d.door.Device(), d.config.Swap.Priority, report.Bytes(d.config.PoolLimit()), kind, d.why))
 	return nil
 }
 

@@ -5,81 +5,93 @@ import (
 	"strings"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/zswapd/zswapd/internal/config"
 )
 
-// reload reads the settings anew and applies what can change while it serves. Broken ones change nothing.
-func (d *Daemon) reload() (changes []string, err error) {
-	if d.o.Load == nil {
-		return nil, nil
+// live are the settings that can change while we serve, and how. The others take a successor, or a stop.
+var live = map[string]func(d *Daemon, c *config.Config) error{
+	"pool.max_pool_percent": (*Daemon).setLimit,
+	"pool.max_pool_size":    (*Daemon).setLimit,
+	"pool.allow_over_half":  func(*Daemon, *config.Config) error { return nil }, // it only bounds the two above
+	"pool.accept_threshold_percent": func(d *Daemon, c *config.Config) error {
+		return d.pool.SetAcceptThreshold(c.Pool.AcceptThresholdPercent)
+	},
+	"pool.wipe_on_free": func(d *Daemon, c *config.Config) error { d.pool.SetWipeOnFree(c.Pool.WipeOnFree); return nil },
+	"log.level":         (*Daemon).setLogLevel,
+}
+
+func (d *Daemon) setLimit(c *config.Config) error { return d.pool.SetMaxBytes(c.PoolLimit()) }
+
+func (d *Daemon) setLogLevel(c *config.Config) error {
+	l, err := zapcore.ParseLevel(c.Log.Level)
+	if err == nil {
+		d.o.Log.Level.SetLevel(l)
 	}
-	want, err := d.o.Load()
+	return err
+}
+
+// change is a setting that has changed.
+type change struct {
+	config.Change
+	applied bool
+}
+
+func (c change) String() string {
+	if c.applied {
+		return fmt.Sprintf("%s: %s, was %s", c.Key, c.New, c.Old)
+	}
+	return fmt.Sprintf("%s: %s, is %s until a %s", c.Key, c.New, c.Old, c.Need)
+}
+
+// reload reads the configuration anew. One that is broken changes nothing.
+func (d *Daemon) reload() ([]change, error) {
+	c, err := d.o.Load()
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			d.log.Error(strings.TrimSpace(line))
 		}
 		d.log.Error("the configuration is broken: the old one stays in force")
-		return nil, err
+		return nil, fmt.Errorf("the configuration is broken, so the old one stays in force: %w", err)
 	}
-	say := func(format string, args ...any) { changes = append(changes, fmt.Sprintf(format, args...)) }
-	next := d.applyLive(want, say)
-	d.noteLater(&next, want, say)
-	for _, line := range changes {
-		d.log.Info("configuration: " + line)
-	}
-	return changes, d.saved.change(func(s *saved) {
-		if next.HoldRate != s.Settings.HoldRate {
-			s.HoldRate = resolveHold(next.HoldRate)
+	return d.apply(c), nil
+}
+
+// apply applies what can change at once. Of the rest it says what it takes.
+func (d *Daemon) apply(c *config.Config) (changes []change) {
+	for _, diff := range config.Diff(d.config, c) {
+		one := change{Change: diff}
+		if inForce, ok := d.pending[one.Key]; ok {
+			if one.Old = inForce; one.New == inForce { // back to what it is
+				delete(d.pending, one.Key)
+				continue
+			}
 		}
-		s.Settings = next
+		if set := live[one.Key]; set != nil {
+			if err := set(d, c); err != nil {
+				d.log.Error(fmt.Sprintf("%s = %s: %v", one.Key, one.New, err))
+				one.Need = config.Stop
+			} else {
+				one.applied = true
+			}
+		} else if one.Need == config.Live {
+			one.Need = config.Restart
+		}
+		if !one.applied {
+			d.pending[one.Key] = one.Old
+		}
+		changes = append(changes, one)
+		d.log.Info("configuration: " + one.String())
+	}
+	d.config = c
+	err := d.saved.change(func(s *saved) {
+		if rate := c.Serve.LatencyHold; d.pending["serve.latency_hold"] != "" {
+			s.HoldRate = resolveHold(rate)
+		}
+		s.goBy(c)
 	})
-}
-
-// applyLive applies what can change at once, and returns what is in force.
-func (d *Daemon) applyLive(want Settings, say func(string, ...any)) Settings {
-	if want.PoolBytes != d.in.PoolBytes {
-		if err := d.pool.SetMaxBytes(want.PoolBytes); err != nil {
-			say("pool limit: %v; more takes a stop and a start", err)
-		} else {
-			say("pool limit %d bytes, was %d", want.PoolBytes, d.in.PoolBytes)
-			d.in.PoolBytes = want.PoolBytes
-		}
+	if err != nil {
+		d.log.Error(err.Error())
 	}
-	if want.WipeOnFree != d.in.WipeOnFree {
-		d.pool.SetWipeOnFree(want.WipeOnFree)
-		say("wipe_on_free %t: for what is freed from now on", want.WipeOnFree)
-		d.in.WipeOnFree = want.WipeOnFree
-	}
-	if want.LogLevel != d.in.LogLevel {
-		if l, err := zapcore.ParseLevel(want.LogLevel); err == nil {
-			d.o.Log.Level.SetLevel(l)
-			say("log level %s, was %s", want.LogLevel, d.in.LogLevel)
-			d.in.LogLevel = want.LogLevel
-		}
-	}
-	return d.in
-}
-
-// noteLater sets what a successor goes by, and says what takes more than that.
-func (d *Daemon) noteLater(next *Settings, want Settings, say func(string, ...any)) {
-	later := func(name string, was, is any, apply func()) {
-		if was != is {
-			apply()
-			say("%s %v, was %v: takes zswapd restart", name, is, was)
-		}
-	}
-	later("compressor", d.in.Compressor, want.Compressor, func() { next.Compressor = want.Compressor })
-	later("accept threshold", d.in.AcceptThresholdPercent, want.AcceptThresholdPercent, func() { next.AcceptThresholdPercent = want.AcceptThresholdPercent })
-	later("threads", d.in.Threads, want.Threads, func() { next.Threads = want.Threads })
-	later("spin", d.in.SpinMax, want.SpinMax, func() { next.SpinMax = want.SpinMax })
-	later("latency hold", d.in.HoldRate, want.HoldRate, func() { next.HoldRate = want.HoldRate })
-	never := func(name string, was, is any) {
-		if was != is {
-			say("%s %v, is %v: takes a stop and a start", name, is, was)
-		}
-	}
-	never("swap size", d.in.SwapBytes, want.SwapBytes)
-	never("priority", d.in.Priority, want.Priority)
-	if want.Door != DoorAuto {
-		never("door", d.in.Door, want.Door)
-	}
+	return changes
 }

@@ -6,18 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/config"
 )
 
-// saved is what a successor must know before it serves.
+// saved is what a successor must know before it serves. Fields may be added.
 type saved struct {
 	Version  int       `json:"version"`
-	Settings Settings  `json:"settings"`  // that the successor goes by
-	HoldRate float64   `json:"hold_rate"` // what Settings.HoldRate came to on this machine
+	RAM      int64     `json:"ram"`       // bytes, that sizes were computed with
+	Settings []string  `json:"settings"`  // that the successor goes by: KEY = VALUE, those that are no defaults
+	HoldRate float64   `json:"hold_rate"` // what serve.latency_hold came to on this machine
+	Door     string    `json:"door"`      // the kind that is open
+	Size     int64     `json:"size"`      // bytes of the swap device
+	Priority int       `json:"priority"`  // likewise
 	Device   string    `json:"device"`    // "": swap was not on yet
 	Stopping bool      `json:"stopping"`  // somebody asked to stop, and was not refused
 	Since    time.Time `json:"since"`     // when the store was made
@@ -35,7 +42,7 @@ type savedFile struct {
 	now saved
 }
 
-func newSaved(s Settings) (*savedFile, error) {
+func newSaved(c *config.Config) (*savedFile, error) {
 	f, err := arena.MemoryFile("zswapd-saved")
 	if err == nil {
 		err = f.Truncate(savedBytes)
@@ -43,22 +50,60 @@ func newSaved(s Settings) (*savedFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("what a successor must know: %w", err)
 	}
-	return &savedFile{f: f, now: saved{Version: savedVersion, Settings: s, HoldRate: resolveHold(s.HoldRate), Since: time.Now()}}, nil
+	s := &savedFile{f: f, now: saved{Version: savedVersion, Since: time.Now()}}
+	s.now.goBy(c)
+	s.now.Size, s.now.Priority = c.Swap.Size, c.Swap.Priority
+	return s, nil
+}
+
+// goBy makes the successor go by a configuration.
+func (s *saved) goBy(c *config.Config) {
+	s.RAM, s.Settings = c.RAM(), nil
+	for _, one := range c.Settings() {
+		if one.From != (config.Origin{}) {
+			s.Settings = append(s.Settings, one.Key+" = "+one.Value)
+		}
+	}
+}
+
+// config returns what the successor goes by. Settings that this program does not know, being older, are left out and told.
+func (s *saved) config() (c *config.Config, unknown []string, err error) {
+	defaults, err := config.Load("", s.RAM)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err = defaults.With(s.Settings...)
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		known := slices.DeleteFunc(slices.Clone(s.Settings), func(one string) bool {
+			key, _, _ := strings.Cut(one, " ")
+			bad := slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Key == key })
+			if bad {
+				unknown = append(unknown, one)
+			}
+			return bad
+		})
+		c, err = defaults.With(known...)
+	}
+	return c, unknown, err
 }
 
 // change edits what is saved, and writes it.
 func (s *savedFile) change(edit func(*saved)) error {
-	edit(&s.now)
-	text, err := json.Marshal(&s.now)
+	next := s.now
+	edit(&next)
+	text, err := json.Marshal(&next)
 	if err != nil {
 		return err
 	}
 	if len(text) >= savedBytes {
-		return errors.New("the settings are too long to be saved")
+		return errors.New("the settings are too long to be saved for a successor, which will go by the old ones")
 	}
 	page := make([]byte, savedBytes)
 	copy(page, text)
-	_, err = s.f.WriteAt(page, 0)
+	if _, err = s.f.WriteAt(page, 0); err == nil {
+		s.now = next
+	}
 	return err
 }
 

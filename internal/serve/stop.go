@@ -106,7 +106,7 @@ func (d *Daemon) swapIsOff(err error) {
 // end takes everything away. Swap is off.
 func (d *Daemon) end() {
 	d.notify(sdnotify.Stopping)
-	if d.in.WipeOnFree {
+	if d.config.Pool.WipeOnFree {
 		d.pool.Wipe()
 	}
 	if err := d.undo(); err != nil {

@@ -79,7 +79,11 @@ func Check(version string) error {
 	if err != nil {
 		return err
 	}
-	store, err := zpool.Prepare(os.NewFile(checkStoreFD, door.StoreHandle), before.Settings.pool(nil))
+	c, _, err := before.config()
+	if err != nil {
+		return err
+	}
+	store, err := zpool.Prepare(os.NewFile(checkStoreFD, door.StoreHandle), poolOptions(c, nil))
 	if err != nil {
 		return err
 	}
