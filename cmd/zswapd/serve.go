@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -90,10 +89,7 @@ func runKeeper(o *serveFlags) (int, error) {
 	if _, err := o.load(); err != nil { // before anything is done
 		return exitUsage, err
 	}
-	warnings := protect()
-	for _, w := range warnings {
-		fmt.Fprintln(os.Stderr, "zswapd: warning: keeper: "+w)
-	}
+	protect() // the daemon finds what could not be had, too, and says so
 	program, err := os.Executable()
 	if err != nil {
 		return exitMachine, err

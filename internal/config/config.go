@@ -31,6 +31,8 @@ const (
 type Swap struct {
 	Size     int64 // bytes of pages, before they are compressed
 	Priority int   // 0..32767
+
+	BehindZswap bool // the kernel's zswap is meant to be on
 }
 
 // Pool is where the pages live.

@@ -23,7 +23,7 @@ func Evaluate(text string, ram int64) (int64, error) {
 	}
 	e := evaluator{rest: text, ram: float64(ram)}
 	q, err := e.sum()
-	if err == nil && e.peek() != 0 {
+	if e.peek(); err == nil && e.rest != "" {
 		err = fmt.Errorf("nothing was expected at %q", e.rest)
 	}
 	switch {

@@ -2,8 +2,11 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -30,15 +33,6 @@ func (e entry) seen() string {
 
 // parse reads a file's text into entries. What is no TOML is one problem; the entries above it come all the same.
 func parse(file string, text []byte) (entries []entry, problems Problems) {
-	if err := toml.Unmarshal(text, &map[string]any{}); err != nil { // also what the parser below leaves unsaid: keys that come twice
-		p := Problem{At: Origin{File: file, Line: 1}, Want: strings.TrimPrefix(err.Error(), "toml: ")}
-		var at *toml.DecodeError
-		if errors.As(err, &at) {
-			p.At.Line, _ = at.Position()
-			p.Key = strings.Join(at.Key(), ".")
-		}
-		problems = append(problems, p)
-	}
 	f := fileParser{file: file}
 	f.Reset(text)
 	var table string
@@ -56,7 +50,38 @@ func parse(file string, text []byte) (entries []entry, problems Problems) {
 			f.add(table, n)
 		}
 	}
+	// The parser leaves some of it unsaid: keys that come twice.
+	if err := toml.Unmarshal(text, &map[string]any{}); err != nil {
+		problems = append(problems, f.explain(err))
+	}
 	return f.entries, problems
+}
+
+// explain says what is no TOML, as far as it can be told in the words of the file.
+func (f *fileParser) explain(err error) Problem {
+	p := Problem{At: Origin{File: f.file, Line: 1}, Want: "no TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+	var decode *toml.DecodeError
+	if !errors.As(err, &decode) {
+		return p
+	}
+	p.At.Line, _ = decode.Position()
+	for i, e := range f.entries {
+		if e.at.Line != p.At.Line || e.kind == unstable.Table {
+			continue
+		}
+		p.Key, p.Seen = e.key, e.seen()
+		if first := slices.IndexFunc(f.entries, func(o entry) bool { return o.key == e.key }); first < i {
+			p.Want = fmt.Sprintf("is there before, on line %d: want it once", f.entries[first].at.Line)
+		}
+		return p
+	}
+	lines := strings.Split(string(f.Data()), "\n")
+	key, value, ok := strings.Cut(lines[min(p.At.Line, len(lines))-1], "=")
+	if value = strings.TrimSpace(value); ok && value != "" && unicode.IsLetter([]rune(value)[0]) {
+		p.Key, p.Seen = strings.TrimSpace(key), value
+		p.Want = fmt.Sprintf("no TOML: text wants quotes: %s = %q", p.Key, value)
+	}
+	return p
 }
 
 type fileParser struct {

@@ -21,6 +21,9 @@ Sizes are expressions: numbers with a unit (K, M, G, T or KiB …, powers of 102
 min(…) and max(…).`),
 	setting("swap.priority", `100`, Stop, integer(0, 32767), func(c *Config) *int { return &c.Swap.Priority },
 		`The kernel fills the device with the highest priority first; disks usually have a negative one.`),
+	setting("swap.behind_zswap", `false`, Live, boolean, func(c *Config) *bool { return &c.Swap.BehindZswap },
+		`The kernel's own zswap is in front of this device, and is meant to be: zswapd doctor then looks that it is on, else
+that it is off.`),
 
 	setting("pool.max_pool_percent", `40`, Live, percent(1), func(c *Config) *int { return &c.Pool.MaxPoolPercent },
 		`The most RAM that the pool may take, all overhead counted, as a share. It takes memory only for pages that
@@ -61,7 +64,7 @@ and removed at the end; what a block device holds is overwritten.`),
 	setting("serve.latency_hold", `"auto"`, Restart, hold, func(c *Config) *float64 { return &c.Serve.LatencyHold },
 		`Faults per second from which on idle CPUs are kept awake (/dev/cpu_dma_latency), which makes a fault two to
 three times faster and costs power. "auto": 200, if waking a CPU takes long here. "off": never.`),
-	setting("serve.spin", `"50us"`, Restart, duration(0, 10*time.Millisecond), func(c *Config) *time.Duration { return &c.Serve.Spin },
+	setting("serve.spin", `"50µs"`, Restart, duration(0, 10*time.Millisecond), func(c *Config) *time.Duration { return &c.Serve.Spin },
 		`The longest time to spin for the next request, when a CPU is free for it. "0s": not at all.`),
 	setting("serve.threads", `0`, Restart, integer(0, 64), func(c *Config) *int { return &c.Serve.Threads },
 		`Threads that serve; 0 for what suits the machine.`),

@@ -180,11 +180,11 @@ func codec(family string) kind[string] {
 		if base, _, _ := strings.Cut(s, ":"); family != "" && base != family && s != None {
 			return "", errKind
 		}
-		c, err := compressor.New(s)
+		name, err := compressor.Canonical(s)
 		if err != nil {
 			return "", errKind
 		}
-		return c.Name(), nil
+		return name, nil
 	}, same)
 }
 

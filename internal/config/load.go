@@ -93,6 +93,7 @@ func assemble(entries []entry, problems Problems, ram int64) (*Config, error) {
 	}
 	problems = append(problems, c.contradictions(bad)...)
 	if len(problems) > 0 {
+		problems.sort(entries)
 		return nil, problems
 	}
 	return c, nil

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -51,4 +53,18 @@ func (p Problems) Error() string {
 		lines[i] = q.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// sort brings problems into the order of files, as entries have them, and lines. What is about a default comes last.
+func (p Problems) sort(entries []entry) {
+	order := func(q Problem) int {
+		if q.At.Line == 0 {
+			return len(entries) + 1
+		}
+		if i := slices.IndexFunc(entries, func(e entry) bool { return e.at.File == q.At.File }); i >= 0 {
+			return i
+		}
+		return len(entries)
+	}
+	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Or(order(a)-order(b), a.At.Line-b.At.Line) })
 }

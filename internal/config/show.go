@@ -28,7 +28,8 @@ func (c *Config) Settings() []Setting {
 	return all
 }
 
-// WriteTo writes what is in force as TOML that can be loaded again, each line with where it came from.
+// WriteTo writes what is in force as TOML, each line with where it came from. Defaults are comments, so that what is loaded from
+// the text is the same again.
 func (c *Config) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	table := ""
@@ -42,7 +43,11 @@ func (c *Config) WriteTo(w io.Writer) (int64, error) {
 		if s.Written != "" {
 			from = s.Written + ", " + from
 		}
-		fmt.Fprintf(&b, "%-40s # %s\n", s.Key[at+1:]+" = "+s.Value, from)
+		mark := " "
+		if s.From == (Origin{}) {
+			mark = "#"
+		}
+		fmt.Fprintf(&b, "%s%-40s # %s\n", mark, s.Key[at+1:]+" = "+s.Value, from)
 	}
 	n, err := io.WriteString(w, b.String())
 	return int64(n), err

@@ -55,9 +55,6 @@ func Run(o Options) (code int, err error) {
 	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1)}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
-	for _, w := range o.Warnings {
-		d.log.Warn(w)
-	}
 	ended, err := d.begin()
 	if err != nil || ended {
 		return 1, err
@@ -90,14 +87,8 @@ func (d *Daemon) afterwards() {
 	if d.o.Keeper != 0 {
 		go d.watchKeeper()
 	}
-	if d.o.Manager == nil {
-		d.log.Warn("nobody keeps what is swapped out: if this process is killed, it is lost. Run zswapd serve --keeper, or the unit of systemd")
-	}
-	if d.saved.now.Door == config.DoorFUSE {
-		d.log.Warn(fuseWarning)
-	}
-	for _, w := range d.door.Warnings() {
-		d.log.Warn(w)
+	if d.saved.now.Restarts == 0 {
+		d.warn()
 	}
 	if d.saved.now.Restarts > 0 {
 		_, _ = d.reload() // it has said what is wrong
@@ -107,6 +98,20 @@ func (d *Daemon) afterwards() {
 		if err := d.stop(false); err != nil {
 			d.log.Error(err.Error())
 		}
+	}
+}
+
+// warn says once in a store's life what is not as it should be.
+func (d *Daemon) warn() {
+	list := append(d.o.Warnings, d.door.Warnings()...)
+	if d.o.Manager == nil {
+		list = append(list, "nobody keeps what is swapped out: if this process is killed, it is lost. Run zswapd serve --keeper, or the unit of systemd")
+	}
+	if d.saved.now.Door == config.DoorFUSE {
+		list = append(list, fuseWarning)
+	}
+	for _, w := range list {
+		d.log.Warn(w)
 	}
 }
 
