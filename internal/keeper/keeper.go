@@ -153,17 +153,21 @@ func (k *keeper) bury(e ending) (done bool, code int) {
 	if c.program == k.tried { // it was never ready: back to the one that was
 		k.tried = ""
 	}
-	if e.status.Exited() && e.status.ExitStatus() == 0 {
+	code = e.status.ExitStatus() // -1 if a signal ended it
+	switch {
+	case code == 0:
 		return true, 0
+	case code == sdnotify.ShimFailed: // its file is gone, or none any more: ours is what it was
+		k.program = "/proc/self/exe"
 	}
-	if k.store.empty() {
+	if k.store.empty() && code != sdnotify.HandOver {
 		if e.status.Signaled() {
 			k.Say(fmt.Sprintf("keeper: %s", e.text(c.pid)))
 			return true, 128 + int(e.status.Signal())
 		}
-		return true, e.status.ExitStatus()
+		return true, code
 	}
-	if !(e.status.Exited() && e.status.ExitStatus() == sdnotify.HandOver) {
+	if code != sdnotify.HandOver {
 		k.Say(fmt.Sprintf("keeper: %s: starting the next one", e.text(c.pid)))
 	}
 	if !c.ready {

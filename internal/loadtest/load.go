@@ -32,6 +32,7 @@ type Load struct {
 	self   []string
 	group  *cgroup.Group
 	enough atomic.Bool // the round that runs is the last
+	pid    atomic.Int64
 	done   chan struct{}
 	err    error // after done
 
@@ -50,6 +51,7 @@ func Start(t testing.TB, state string, self ...string) *Load {
 	l.group, err = cgroup.CreateNoted("test-"+own.ID(), Limit, own.SetCgroup)
 	noErr(t, err)
 	t.Cleanup(func() {
+		l.Resume()
 		l.enough.Store(true)
 		err := l.group.Kill(killLimit)
 		if err == nil {
@@ -96,6 +98,17 @@ func (l *Load) Wait(limit time.Duration) error {
 		return errors.New("the workload goes on")
 	}
 }
+
+// Freeze stops the workload where it is and lets it have as much memory as it likes, so that its pages may come back: what
+// is swapped out stays so until somebody turns swap off.
+func (l *Load) Freeze(t testing.TB) {
+	t.Helper()
+	noErr(t, syscall.Kill(int(l.pid.Load()), syscall.SIGSTOP))
+	noErr(t, l.group.SetLimit(1<<30))
+}
+
+// Resume lets it go on.
+func (l *Load) Resume() { _ = syscall.Kill(int(l.pid.Load()), syscall.SIGCONT) }
 
 func (l *Load) run() error {
 	for stray := 0; ; {
@@ -155,6 +168,7 @@ func (l *Load) round(seed uint64) (r workload.Result, state *os.ProcessState, er
 	if err != nil {
 		return r, new(os.ProcessState), err
 	}
+	l.pid.Store(int64(cmd.Process.Pid))
 	return l.follow(cmd, take)
 }
 

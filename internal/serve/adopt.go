@@ -1,10 +1,10 @@
 package serve
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -20,8 +20,8 @@ import (
 // began is about when this program began to run.
 var began = time.Now()
 
-// takeOver goes on where another daemon ended. If that had no swap yet, or none any more, it gives up what was handed over,
-// and reports whether that daemon was at its end, which then is reached.
+// takeOver goes on where another daemon ended. If that had no swap yet, or none any more, it gives up what was handed over:
+// then a new door is to be opened, or, if that daemon was told to stop, this is the end.
 func (d *Daemon) takeOver() (adopted, ended bool, err error) {
 	before, err := readSaved(d.handed(savedHandle))
 	if err != nil {
@@ -34,12 +34,21 @@ func (d *Daemon) takeOver() (adopted, ended bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	if slices.Contains(on, before.Device) && before.Device != "" {
-		return true, false, d.adopt(before)
+	// The names only: each process may see the device in another folder.
+	if slices.ContainsFunc(on, func(name string) bool { return filepath.Base(name) == filepath.Base(before.Device) }) {
+		err := d.adopt(before)
+		if errors.Is(err, swapdev.ErrForeign) || errors.Is(err, swapdev.ErrOff) { // somebody else's, by now
+			d.log.Error(err.Error() + ": nothing to go on with")
+			return false, true, d.unkeep()
+		}
+		return true, false, err
 	}
 	d.log.Warn("the daemon before ended while swap was off: nothing to go on with")
 	if err := d.giveUp(); err != nil {
 		return false, false, err
+	}
+	if before.Stopping {
+		d.code = 0
 	}
 	return false, before.Stopping, nil
 }
@@ -118,10 +127,6 @@ func (d *Daemon) giveUp() error {
 		err = errors.Join(err, unix.Close(fd))
 	}
 	d.o.Handed = nil
-	lines, e := swapdev.Clean(context.Background(), d.o.State, swapdev.CleanOptions{})
-	for _, line := range lines {
-		d.log.Warn("after it: " + line)
-	}
 	i, locked := lockInstance(d.o.State)
-	return errors.Join(err, e, locked, i.remove())
+	return errors.Join(err, d.cleanOnce(), locked, i.remove())
 }

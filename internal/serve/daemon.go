@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -52,14 +53,18 @@ type Daemon struct {
 // Run serves until it is told to stop, or to hand over, and returns the exit code of the process. guard.Protect and what is
 // in doc.go's first column must have been called.
 func Run(o Options) (code int, err error) {
-	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1)}
+	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1), code: sdnotify.HandOver}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
 	ended, err := d.begin()
-	if err != nil || ended {
+	if err != nil {
 		return 1, err
 	}
+	if ended {
+		return d.code, nil
+	}
 	d.setState(StateServing)
+	d.code = 0
 	d.notify(sdnotify.Ready)
 	d.afterwards()
 	d.loop(signals)
@@ -104,7 +109,10 @@ func (d *Daemon) afterwards() {
 // warn says once in a store's life what is not as it should be.
 func (d *Daemon) warn() {
 	list := append(d.o.Warnings, d.door.Warnings()...)
-	if d.o.Manager == nil {
+	switch {
+	case d.o.Manager != nil && d.o.Keeper == 0 && os.Getenv("FDSTORE") == "":
+		list = append(list, "systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=16")
+	case d.o.Manager == nil:
 		list = append(list, "nobody keeps what is swapped out: if this process is killed, it is lost. Run zswapd serve --keeper, or the unit of systemd")
 	}
 	if d.saved.now.Door == config.DoorFUSE {

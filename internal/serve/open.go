@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/zswapd/zswapd/internal/door"
 	"github.com/zswapd/zswapd/internal/report"
@@ -70,15 +71,27 @@ func (d *Daemon) open() (err error) {
 	return nil
 }
 
-// clean takes away what dead daemons and runs have left.
+// clean takes away what dead daemons and runs have left. What cannot be taken away now is tried again while we serve: a
+// device without a server may be needed by a program that our own makes room for.
 func (d *Daemon) clean() {
+	if err := d.cleanOnce(); err != nil {
+		d.log.Error("what a dead one left could not all be cleaned: " + err.Error())
+		go func() {
+			for d.cleanOnce() != nil {
+				time.Sleep(cleanEvery)
+			}
+		}()
+	}
+}
+
+const cleanEvery = 2 * time.Second
+
+func (d *Daemon) cleanOnce() error {
 	lines, err := swapdev.Clean(context.Background(), d.o.State, swapdev.CleanOptions{})
 	for _, line := range lines {
 		d.log.Warn("after one that was killed: " + line)
 	}
-	if err != nil {
-		d.log.Error("what a dead one left could not all be cleaned: " + err.Error())
-	}
+	return err
 }
 
 // keep puts everything that must outlive this process into the manager's store, and waits until it is there. The kernel is

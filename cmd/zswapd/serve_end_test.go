@@ -1,0 +1,229 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/loadtest"
+	"github.com/zswapd/zswapd/internal/workload"
+)
+
+// frozen returns a workload that has pages swapped out and does nothing. Its pages are compared when it is resumed.
+func frozen(t *testing.T, s *service) *loadtest.Load {
+	t.Helper()
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	s.wait("to have pages", func() bool { return s.used() > 16<<20 })
+	l.Freeze(t)
+	return l
+}
+
+// thaw lets a workload that was frozen end, without a wrong page.
+func thaw(t *testing.T, l *loadtest.Load) {
+	t.Helper()
+	l.Resume()
+	noErr(t, l.Finish())
+}
+
+// used returns the bytes swapped out to the device.
+func (s *service) used() uint64 {
+	text, _ := os.ReadFile("/proc/swaps")
+	for line := range strings.Lines(string(text)) {
+		var name, kind string
+		var size, used uint64
+		if n, _ := fmt.Sscan(line, &name, &kind, &size, &used); n == 4 && name == s.device {
+			return used << 10
+		}
+	}
+	return 0
+}
+
+// fakeMemory returns a command line that runs a program with a /proc/meminfo of our own, and how to change what it says.
+func fakeMemory(t *testing.T, program string) (command []string, set func(available int)) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "meminfo")
+	set = func(available int) {
+		noErr(t, os.WriteFile(file, fmt.Appendf(nil, "MemTotal: %d kB\nMemAvailable: %d kB\n", 16<<20, available>>10), 0o644))
+	}
+	return []string{"unshare", "-m", "sh", "-c", `mount --bind "$0" /proc/meminfo && exec "$@"`, file, program}, set
+}
+
+// TestServeRefusesToStop: what memory has no room for stays swapped out, with the numbers; force does it all the same.
+func TestServeRefusesToStop(t *testing.T) {
+	needRoot(t)
+	for _, force := range []bool{false, true} {
+		t.Run(fmt.Sprintf("force=%t", force), func(t *testing.T) {
+			state := newState(t)
+			command, set := fakeMemory(t, binary)
+			set(16 << 30)
+			args := append(append(command[1:], "serve", "--keeper", "--state", state, "--config", emptyConfig(t)), smallService...)
+			s := startCommand(t, state, command[0], args...)
+			l := frozen(t, s)
+			set(8 << 20)
+			noErr(t, s.cmd.Process.Signal(syscall.SIGTERM))
+			s.wait("to refuse", func() bool { return s.says("refused to turn swap off") })
+			mustContain(t, s.log.String(), "MiB, but only 8 MiB are available")
+			time.Sleep(100 * time.Millisecond)
+			if s.used() == 0 || s.daemon() == 0 {
+				t.Fatal("it stopped all the same")
+			}
+			if force {
+				noErr(t, s.cmd.Process.Signal(syscall.SIGUSR1))
+			} else {
+				set(16 << 30)
+				noErr(t, s.cmd.Process.Signal(syscall.SIGTERM))
+			}
+			r := s.record()
+			s.hasEnded(0)
+			s.nothingLeft(r)
+			thaw(t, l)
+		})
+	}
+}
+
+// TestServeKilledWhileStopping: whoever comes after it goes on with the stop.
+func TestServeKilledWhileStopping(t *testing.T) {
+	state := newState(t)
+	s, random := startService(t, binary, state, "--keeper"), newRand(t)
+	l := frozen(t, s)
+	r := s.record()
+	was := s.daemon()
+	noErr(t, syscall.Kill(was, syscall.SIGTERM))
+	s.wait("to begin", func() bool { return s.says("turning swap off") })
+	time.Sleep(time.Duration(random.Int64N(int64(60 * time.Millisecond))))
+	_ = syscall.Kill(was, syscall.SIGKILL)
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	thaw(t, l)
+}
+
+// TestServeWithoutKeeper: a keeper that is killed leaves a daemon that goes on, says so, and ends when it is told to.
+func TestServeWithoutKeeper(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	r, was := s.record(), s.daemon()
+	noErr(t, s.cmd.Process.Kill())
+	s.wait("to notice", func() bool { return s.says("nobody replaces it") })
+	code, says := tryServe(t, "--keeper", "--state", state, "--set", "door=fuse")
+	if code != exitMachine {
+		t.Errorf("a second keeper: exit code %d", code)
+	}
+	mustContain(t, says, "another daemon serves already", fmt.Sprintf("process %d", was))
+	noErr(t, syscall.Kill(was, syscall.SIGUSR2)) // there is nobody to hand over to
+	s.wait("to refuse", func() bool { return s.says("tell the service manager") })
+	noErr(t, l.Finish())
+	noErr(t, syscall.Kill(was, syscall.SIGTERM))
+	s.wait("to end", func() bool { return !alive(was) })
+	gone(t, r)
+	// The socket of the keeper is what is left, and the next one removes it.
+	next := startService(t, binary, state, "--keeper")
+	next.stop()
+}
+
+// TestServeAndKeeperKilled: what was swapped out is lost, which who had it is told; nothing hangs, and the next start cleans up.
+func TestServeAndKeeperKilled(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	s.wait("to have pages", func() bool { return s.used() > 16<<20 })
+	r := s.record()
+	noErr(t, s.cmd.Process.Kill())
+	noErr(t, syscall.Kill(s.daemon(), syscall.SIGKILL))
+	err := l.Wait(time.Minute)
+	if wrong := (*workload.Failure)(nil); err == nil || errors.As(err, &wrong) || strings.Contains(err.Error(), "the workload goes on") {
+		t.Errorf("a workload whose pages are lost: %v", err)
+	}
+	t.Logf("the workload: %v", err)
+	next := startService(t, binary, state, "--keeper")
+	mustContain(t, next.log.String(), "after one that was killed", "swapoff "+r.Loop)
+	after := loadtest.Start(t, newState(t), binary, workloadName)
+	noErr(t, after.Finish())
+	next.stop()
+}
+
+// TestServeWatchdog: a daemon that hangs is replaced.
+func TestServeWatchdog(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper", "--watchdog", "2s")
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	time.Sleep(3 * time.Second) // busy, it is left alone
+	was := s.daemon()
+	if s.says("has not come along") {
+		t.Error("it was taken to hang while it served")
+	}
+	noErr(t, syscall.Kill(was, syscall.SIGSTOP))
+	s.replaced(was)
+	mustContain(t, s.log.String(), fmt.Sprintf("process %d has not come along for 2s", was))
+	noErr(t, l.Finish())
+	s.stop()
+}
+
+// TestServeReload: what can change does, what cannot is told, and a broken configuration changes nothing, now or at a restart.
+func TestServeReload(t *testing.T) {
+	needRoot(t)
+	state, file := newState(t), emptyConfig(t)
+	s := startCommand(t, state, binary, append([]string{"serve", "--keeper", "--state", state, "--config", file}, smallService...)...)
+	reload := func(text, says string) {
+		t.Helper()
+		noErr(t, os.WriteFile(file, []byte(text), 0o600))
+		noErr(t, syscall.Kill(s.daemon(), syscall.SIGHUP))
+		s.wait("to say "+says, func() bool { return s.says(says) })
+	}
+	reload("pool.accept_threshold_percent = 80\n", "pool.accept_threshold_percent: 80, was 90")
+	reload("pool.accept_threshold_percent = 80\nserve.threads = 3\n", "serve.threads: 3, is 0 until a restart")
+	reload("pool.accept_threshold_percent = 800\nnonsense = 1\n", "the old one stays in force")
+	mustContain(t, s.log.String(), file+":1: pool.accept_threshold_percent = 800", file+":2: nonsense")
+	was := s.daemon()
+	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	now := s.replaced(was)
+	s.wait("to complain again", func() bool { return strings.Count(s.log.String(), "the old one stays in force") == 2 })
+	if n := threadsNamed(t, now); n < 3 {
+		t.Errorf("the next one has %d threads", n)
+	}
+	s.stop()
+}
+
+// threadsNamed returns how many threads a process has.
+func threadsNamed(t *testing.T, pid int) int {
+	t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	noErr(t, err)
+	return len(list)
+}
+
+// TestServeRefusals: what cannot work is told in one line.
+func TestServeRefusals(t *testing.T) {
+	needRoot(t)
+	state := newState(t)
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"--config", "/no/such/file"}, exitUsage, "/no/such/file: file does not exist"},
+		{[]string{"--set", "swap.size=12parsecs"}, exitUsage, "swap.size = "},
+		{[]string{"--keeper", "--set", "door=window"}, exitUsage, "door = "},
+		{[]string{"extra"}, exitUsage, "extra"},
+	} {
+		code, says := tryServe(t, append([]string{"--state", state}, c.args...)...)
+		if code != c.code || !strings.Contains(says, c.says) || strings.Count(says, "\n") != 1 {
+			t.Errorf("%q: exit code %d, says %q", c.args, code, says)
+		}
+	}
+	c := exec.Command(binary, "serve")
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := c.CombinedOutput()
+	if err == nil || string(out) != "zswapd: only root may serve swap: run it with sudo, or as a unit of systemd\n" {
+		t.Errorf("without root: %v, %q", err, out)
+	}
+	if left, _ := os.ReadDir(state); len(left) > 0 {
+		t.Errorf("left in the state folder: %v", left)
+	}
+}
