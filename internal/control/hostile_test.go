@@ -162,8 +162,12 @@ func TestSlowReaders(t *testing.T) {
 		defer c.Close()
 		_, err = c.Write([]byte("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"))
 		noErr(t, err)
-		_, err = io.ReadFull(c, make([]byte, 12)) // it is being answered
+		first := make([]byte, 12)
+		_, err = io.ReadFull(c, first)
 		noErr(t, err)
+		if string(first) != "HTTP/1.1 200" {
+			t.Fatalf("%q: those before it hold it up", first)
+		}
 	}
 	c, ctx := client(t, path)
 	for range 20 {

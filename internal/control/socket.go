@@ -35,7 +35,7 @@ func listen(path, group string) (l net.Listener, remove func() error, err error)
 	if err := stale(path); err != nil {
 		return nil, nil, err
 	}
-	draft := fmt.Sprintf("%s.%d", path, os.Getpid())
+	draft := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%d", os.Getpid()))
 	_ = os.Remove(draft) // of a process that had our number and died between two lines below
 	u, err := net.ListenUnix("unix", &net.UnixAddr{Name: draft, Net: "unix"})
 	if err != nil {
