@@ -33,11 +33,11 @@ var families = []family{
 // New makes a codec by name: a family, or a family with a level such as "zstd:3". The error for a name that is not one
 // quotes it and lists what is.
 func New(name string) (Codec, error) {
-	f, level, ok := parse(name)
-	if !ok {
-		return nil, fmt.Errorf("compressor: %q is not a codec: want %s", name, choices())
+	canonical, err := Canonical(name)
+	if err != nil {
+		return nil, err
 	}
-	canonical := f.canonical(level)
+	f, level, _ := parse(name)
 	switch f.name {
 	case "none":
 		return none{}, nil
@@ -53,6 +53,16 @@ func New(name string) (Codec, error) {
 		return newZstd(canonical, level), nil
 	}
 	panic("compressor: no constructor for " + f.name)
+}
+
+// Canonical returns the name that the codec of that name calls itself, or the error of New, without making the codec, which takes
+// milliseconds.
+func Canonical(name string) (string, error) {
+	f, level, ok := parse(name)
+	if !ok {
+		return "", fmt.Errorf("compressor: %q is not a codec: want %s", name, choices())
+	}
+	return f.canonical(level), nil
 }
 
 // Names lists what New takes, for help and completion: each family and the levels that make a difference.

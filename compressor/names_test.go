@@ -23,6 +23,9 @@ func TestNames(t *testing.T) {
 		if got := mustNew(t, name).Name(); got != want {
 			t.Errorf("%s calls itself %s, want %s", name, got, want)
 		}
+		if got, err := Canonical(name); got != want || err != nil {
+			t.Errorf("%s: canonical %q, %v, want %s", name, got, err, want)
+		}
 	}
 }
 
@@ -35,6 +38,9 @@ func TestBadNames(t *testing.T) {
 		if err == nil {
 			t.Errorf("%q made %s", name, c.Name())
 			continue
+		}
+		if got, err2 := Canonical(name); got != "" || err2 == nil || err2.Error() != err.Error() {
+			t.Errorf("%q: canonical %q, %v", name, got, err2)
 		}
 		for _, part := range []string{`"` + name + `"`, "none, lz4, lz4hc[:1-9], s2, minlz[:0-3], zstd[:1-22]"} {
 			if !strings.Contains(err.Error(), part) {

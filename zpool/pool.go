@@ -182,6 +182,24 @@ func (p *Pool) SetMaxBytes(n int64) error {
 	return nil
 }
 
+// SetAcceptThreshold changes the share of the limit, in percent, below which a pool that was full takes pages again.
+func (p *Pool) SetAcceptThreshold(percent int) error {
+	if percent < 1 || percent > 100 {
+		return fmt.Errorf("zpool: accept threshold = %d %%: want 1..100", percent)
+	}
+	p.accept.Store(int64(percent))
+	return nil
+}
+
+// SetWipeOnFree makes pages be overwritten in memory when they go; see zsmalloc.Pool.SetWipeOnFree.
+func (p *Pool) SetWipeOnFree(on bool) { p.zs.SetWipeOnFree(on) }
+
+// Wipe drops all pages and overwrites their memory. Nobody else may use the pool any more.
+func (p *Pool) Wipe() {
+	p.SetWipeOnFree(true)
+	_ = p.NewWorker().Invalidate(0, p.Slots()) // all of its slots are in range
+}
+
 // Compact is one step of compaction; see zsmalloc.Pool.Compact.
 func (p *Pool) Compact(budget int) (zsmalloc.Compaction, bool) { return p.zs.Compact(budget) }
 

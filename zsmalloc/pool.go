@@ -62,8 +62,9 @@ type Pool struct {
 	compactor   compactor
 	reserve     reserve
 
-	compactMu sync.Mutex // held for a step of compaction
-	nextClass int        // where the next one goes on; guarded by compactMu
+	wipe      atomic.Bool // freed objects are overwritten
+	compactMu sync.Mutex  // held for a step of compaction
+	nextClass int         // where the next one goes on; guarded by compactMu
 
 	readyFrames     atomic.Int64
 	framesCompacted atomic.Uint64 // frames that compaction freed
@@ -146,6 +147,10 @@ func (p *Pool) Close() error {
 	p.StopReserve()
 	return p.private.Close()
 }
+
+// SetWipeOnFree makes objects be overwritten with zeros when they are freed or moved away, from now on: what has been in
+// the pool is then not left in memory that others are given. It costs as much as it takes to write them.
+func (p *Pool) SetWipeOnFree(on bool) { p.wipe.Store(on) }
 
 // HugeSize returns the smallest payload in bytes that takes a whole frame (zs_huge_class_size).
 func (p *Pool) HugeSize() int {
@@ -419,6 +424,9 @@ func (p *Pool) commitObjectLocked(c *class, run uint32, z *zspage, i int) error 
 // putObjectLocked frees an object; if it was the last, its zspage too.
 func (p *Pool) putObjectLocked(c *class, run uint32, i int) {
 	z := p.zspageAt(c.lane, run)
+	if p.wipe.Load() {
+		clear(p.payload(c, run, i))
+	}
 	if invariant.On {
 		poison(p.payload(c, run, i))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/zswapd/zswapd/internal/launch"
 	"github.com/zswapd/zswapd/internal/run"
+	"github.com/zswapd/zswapd/internal/sdnotify"
 	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
@@ -22,10 +23,12 @@ const (
 )
 
 func main() {
-	launch.Main()  // in a child that is to execute a command, does not return
-	swapdev.Main() // in a child that is to turn swap off, does not return
+	sdnotify.Main() // in a child that is to become the daemon, does not return
+	launch.Main()   // in a child that is to execute a command, does not return
+	swapdev.Main()  // in a child that is to turn swap off, does not return
 	root := &cobra.Command{
 		Use:           "zswapd",
+		Version:       version,
 		Short:         "Compressed swap in memory, from user space",
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -34,7 +37,7 @@ func main() {
 		return run.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	code := 0
-	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand())
+	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand(), configCommand(), serveCommand(&code), checkStoreCommand())
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		complain(err)
 		os.Exit(exitCode(err))

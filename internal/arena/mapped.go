@@ -15,10 +15,7 @@ type mapped struct {
 }
 
 func newMapped(name string, size int64, budget *Budget) (*Arena, error) {
-	f, err := noswapFile(name)
-	if err != nil { // no privilege, or an old kernel: then a lock has to do, while the process lives
-		f, err = memfd(name)
-	}
+	f, err := MemoryFile(name)
 	if err != nil {
 		return nil, err
 	}
@@ -31,6 +28,16 @@ func newMapped(name string, size int64, budget *Budget) (*Arena, error) {
 		a.counted = true // nothing
 	}
 	return a, err
+}
+
+// MemoryFile returns an empty file in memory, without a name, that is never swapped out where that can be had. What a
+// process needs before it serves swap must not be anywhere else.
+func MemoryFile(name string) (*os.File, error) {
+	f, err := noswapFile(name)
+	if err != nil { // no privilege, or an old kernel: then a lock has to do, while the process lives
+		f, err = memfd(name)
+	}
+	return f, err
 }
 
 func memfd(name string) (*os.File, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/zswapd/zswapd/internal/fuse"
 	"github.com/zswapd/zswapd/internal/swapdev"
@@ -45,12 +46,19 @@ func (d *Door) Handles() []Handle {
 // give up all copies, which makes those who still wait for the device fail, and Clean.
 func Adopt(connection int, run *os.File, o Options) (*Door, error) {
 	d := &Door{pool: o.Pool}
+	c := o.server()
+	warm := c.Ready
+	c.Ready = nil // others wait already, and what a fault of ours waits for may wait for us: serve first
 	var err error
-	if d.server, err = fuse.Adopt(connection, o.server()); err != nil {
+	if d.server, err = fuse.Adopt(connection, c); err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
+	d.serving = time.Now()
+	if warm != nil {
+		err = warm()
+	}
 	// Only now: what is asked of the device may be asked of us, and the record is in a tmpfs, which may be swapped out.
-	if err = d.adoptDevice(run); err != nil {
+	if err = errors.Join(err, d.adoptDevice(run)); err != nil {
 		if d.record != nil {
 			err = errors.Join(err, d.record.Release())
 		}
@@ -70,6 +78,9 @@ func (d *Door) adoptDevice(run *os.File) (err error) {
 	_, err = d.device.Used()
 	return err
 }
+
+// Serving returns when a door that was adopted began to serve.
+func (d *Door) Serving() time.Time { return d.serving }
 
 // Record returns the record of what the door has made.
 func (d *Door) Record() *swapdev.Run { return d.record }

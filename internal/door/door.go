@@ -45,6 +45,8 @@ type Door struct {
 	device *swapdev.Device
 	pool   *zpool.Pool
 	record *swapdev.Run
+
+	serving time.Time // since when, after Adopt
 }
 
 // Open makes the pool a swap device. The pool must be empty, and not be closed before the door.

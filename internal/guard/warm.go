@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ import (
 const (
 	pageSize    = 4096
 	warmThreads = 16       // OS threads for the Go scheduler to take
+	warmPauses  = 500      // of 200 µs, that they wait for each other at most
 	heapSlack   = 16 << 20 // beyond what the runtime has, before it collects
 	sparseFrom  = 1 << 19  // larger private mappings are tables of the runtime that it uses little of
 )
@@ -42,14 +44,22 @@ func Warm(heap int) error {
 	return nil
 }
 
-// warmUpThreads makes threads that the scheduler then keeps: to make one, the kernel needs memory.
+// warmUpThreads makes threads that the scheduler then keeps: to make one, the kernel needs memory. Each waits in the kernel
+// until all are there, so that no two goroutines share one.
 func warmUpThreads() {
 	var all sync.WaitGroup
-	pause := unix.NsecToTimespec(int64(20 * time.Millisecond))
+	var here atomic.Int32
+	pause := unix.NsecToTimespec(int64(200 * time.Microsecond))
 	for range warmThreads {
 		all.Go(func() {
 			runtime.LockOSThread()
-			_ = unix.Nanosleep(&pause, nil)
+			here.Add(1)
+			for range warmPauses {
+				if here.Load() == warmThreads {
+					break
+				}
+				_ = unix.Nanosleep(&pause, nil)
+			}
 			runtime.UnlockOSThread()
 		})
 	}

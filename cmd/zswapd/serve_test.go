@@ -1,0 +1,163 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/loadtest"
+)
+
+var (
+	seedFlag     = flag.Uint64("seed", 0, "seed of the random tests; 0 = a new one")
+	killsFlag    = flag.Int("serve-kills", 10, "daemons that TestServeKilled kills")
+	upgradesFlag = flag.Int("serve-upgrades", 4, "daemons that TestServeUpgraded replaces")
+)
+
+// TestServe: swap is there, is used, and goes away; another daemon is refused meanwhile.
+func TestServe(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	log := loadtest.WatchKernelLog(t, s.device)
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	time.Sleep(time.Second)
+	code, says := tryServe(t, "--state", state, "--set", "door=fuse")
+	if code != exitMachine {
+		t.Errorf("a second daemon: exit code %d", code)
+	}
+	mustContain(t, says, "another daemon serves already", fmt.Sprintf("process %d", s.daemon()), s.device)
+	noErr(t, l.Finish())
+	if lines := log.Complaints(); len(lines) > 0 {
+		t.Errorf("the kernel says %q", lines)
+	}
+	s.stop()
+	mustContain(t, s.log.String(), "serving 256 MiB of swap on "+s.device, `door = "fuse" is for programs under cgroup limits`, "swap is off after", "nothing is left")
+	t.Logf("%d rounds, %d pages compared, slowest touch %v", l.Rounds, l.Verified, l.Slowest)
+}
+
+// TestServeKilled kills the daemon again and again while a verified workload swaps. No page is wrong, no I/O fails.
+func TestServeKilled(t *testing.T) {
+	state := newState(t)
+	s, r := startService(t, binary, state, "--keeper"), newRand(t)
+	log, l := loadtest.WatchKernelLog(t, s.device), loadtest.Start(t, newState(t), binary, workloadName)
+	var outages []time.Duration
+	for range *killsFlag {
+		time.Sleep(50*time.Millisecond + time.Duration(r.Int64N(int64(100*time.Millisecond))))
+		l.GoesOn(t)
+		was := s.daemon()
+		at := time.Now()
+		noErr(t, syscall.Kill(was, syscall.SIGKILL))
+		if r.IntN(4) == 0 { // and while the next one is on its way
+			time.Sleep(time.Duration(r.Int64N(int64(150 * time.Millisecond))))
+			for _, pid := range s.processes() {
+				if pid != s.cmd.Process.Pid {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		s.replaced(was)
+		outages = append(outages, time.Since(at))
+	}
+	noErr(t, l.Finish())
+	if lines := log.Complaints(); len(lines) > 0 {
+		t.Errorf("the kernel says %q", lines)
+	}
+	s.stop()
+	mustContain(t, s.log.String(), "serving "+s.device+" again", "was ended by killed: starting the next one")
+	slices.Sort(outages)
+	t.Logf("%d kills; until the next one had settled: median %v, longest %v", *killsFlag, outages[len(outages)/2], outages[len(outages)-1])
+	t.Logf("%d rounds, %d pages compared, slowest touch %v, %d stray kills", l.Rounds, l.Verified, l.Slowest, l.StrayKills)
+}
+
+// TestServeUpgraded replaces the program's file by another build and hands over to it, again and again, under load.
+func TestServeUpgraded(t *testing.T) {
+	needRoot(t)
+	state, program := newState(t), filepath.Join(t.TempDir(), "zswapd")
+	builds := []string{"1.0-a", "1.0-b"}
+	install(t, build(t, builds[0]), program)
+	s := startService(t, program, state, "--keeper")
+	log, l := loadtest.WatchKernelLog(t, s.device), loadtest.Start(t, newState(t), binary, workloadName)
+	for i := range *upgradesFlag {
+		l.GoesOn(t)
+		next := builds[(i+1)%2]
+		install(t, build(t, next), program)
+		was := s.daemon()
+		noErr(t, syscall.Kill(was, syscall.SIGUSR2))
+		now := s.replaced(was)
+		mustContain(t, s.log.String(), next+", can read the store")
+		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", now)); exe != program {
+			t.Errorf("process %d runs %s", now, exe)
+		}
+	}
+	noErr(t, l.Finish())
+	if lines := log.Complaints(); len(lines) > 0 {
+		t.Errorf("the kernel says %q", lines)
+	}
+	s.stop()
+	if n := strings.Count(s.log.String(), "handing over to the next daemon"); n != *upgradesFlag {
+		t.Errorf("%d hand-overs, want %d", n, *upgradesFlag)
+	}
+	t.Logf("%d rounds, %d pages compared, slowest touch %v", l.Rounds, l.Verified, l.Slowest)
+}
+
+// TestServeBadUpgrade: programs that cannot read the store leave the one that can where it is.
+func TestServeBadUpgrade(t *testing.T) {
+	needRoot(t)
+	state, program := newState(t), filepath.Join(t.TempDir(), "zswapd")
+	install(t, binary, program)
+	s := startService(t, program, state, "--keeper")
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	was := s.daemon()
+	for _, c := range []struct{ program, says string }{
+		{futureBuild(t), "store version 1: this program reads version 2"},
+		{script(t, "#!/bin/sh\necho I can do anything\n"), "I can do anything"},
+		{script(t, "no program"), "exec format error"},
+	} {
+		install(t, c.program, program)
+		noErr(t, syscall.Kill(was, syscall.SIGUSR2))
+		s.wait("to refuse", func() bool { return s.says(c.says) })
+		mustContain(t, s.log.String(), "cannot take over, so this one goes on")
+		time.Sleep(200 * time.Millisecond)
+		if now := s.daemon(); now != was || !alive(was) {
+			t.Fatalf("process %d serves in the place of %d", now, was)
+		}
+		l.GoesOn(t)
+	}
+	install(t, binary, program)
+	noErr(t, syscall.Kill(was, syscall.SIGUSR2))
+	s.replaced(was)
+	noErr(t, l.Finish())
+	s.stop()
+}
+
+// futureBuild returns a program of a later version of the store.
+func futureBuild(t *testing.T) string {
+	t.Helper()
+	source, err := filepath.Abs("../../zpool/superblock.go")
+	noErr(t, err)
+	text, err := os.ReadFile(source)
+	noErr(t, err)
+	changed := strings.Replace(string(text), "storeVersion   = 1", "storeVersion   = 2", 1)
+	if changed == string(text) {
+		t.Fatal("there is no version in the superblock's source")
+	}
+	dir := t.TempDir()
+	noErr(t, os.WriteFile(filepath.Join(dir, "superblock.go"), []byte(changed), 0o600))
+	overlay := filepath.Join(dir, "overlay.json")
+	noErr(t, os.WriteFile(overlay, fmt.Appendf(nil, `{"Replace": {%q: %q}}`, source, filepath.Join(dir, "superblock.go")), 0o600))
+	return build(t, "future", "-overlay", overlay)
+}
+
+func script(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "script")
+	noErr(t, os.WriteFile(path, []byte(text), 0o755))
+	return path
+}

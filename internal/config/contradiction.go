@@ -1,0 +1,90 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zswapd/zswapd/zpool"
+)
+
+// contradictions are values that are right alone and wrong together. Those that involve a bad key are left out: whatever is said
+// of it now would be about its default.
+func (c *Config) contradictions(bad map[string]bool) (problems Problems) {
+	say := func(name string, others []string, format string, args ...any) {
+		if bad[name] || slices.ContainsFunc(others, func(o string) bool { return bad[o] }) {
+			return
+		}
+		problems = append(problems, Problem{At: c.origins[name], Key: name, Seen: c.written(name), Want: fmt.Sprintf(format, args...)})
+	}
+	c.checkPool(say)
+	c.checkTiers(say)
+	return problems
+}
+
+type sayer func(name string, others []string, format string, args ...any)
+
+const (
+	swapSize   = "swap.size"
+	maxPercent = "pool.max_pool_percent"
+	maxPool    = "pool.max_pool_size"
+	overHalf   = "pool.allow_over_half"
+)
+
+func (c *Config) checkPool(say sayer) {
+	limitKey := maxPercent
+	if c.Pool.MaxPoolSize > 0 {
+		limitKey = maxPool
+		if c.isSet(maxPercent) {
+			say(maxPercent, []string{maxPool}, "%s is set as well (%s): remove one of them", maxPool, c.origins[maxPool])
+		}
+	}
+	limit, all := c.PoolLimit(), []string{maxPercent, maxPool, swapSize}
+	if !c.Pool.AllowOverHalf && limit > c.ram/2 {
+		say(limitKey, append(all, overHalf), "the pool may take %s, more than half of the RAM (%s): want less, or %s = true", Size(limit), Size(pages(float64(c.ram))), overHalf)
+	}
+	if c.Pool.MaxPoolSize > c.Swap.Size {
+		say(maxPool, all, "more than the swap device holds: want at most %s, which is %s (%s)", swapSize, Size(c.Swap.Size), c.origins[swapSize])
+	}
+	if limit < zpool.MinBytes {
+		say(limitKey, all, "the pool may take %s: want at least %s", Size(limit), Size(zpool.MinBytes))
+	}
+	if table := c.Swap.Size / zpool.PageSize * 8; limit >= zpool.MinBytes && table > limit/4 {
+		say(swapSize, all, "the table of its pages takes %s, more than a quarter of the pool's %s: want a smaller device or a larger pool", Size(table), Size(limit))
+	}
+}
+
+func (c *Config) checkTiers(say sayer) {
+	const size, codec, idle, file, late = "recompress.cluster_size", "recompress.codec", "recompress.idle_after", "writeback.file", "writeback.idle_after"
+	if n := c.Recompress.ClusterSize; n&(n-1) != 0 {
+		say(size, nil, "want a power of two")
+	}
+	if c.Recompress.Codec == None {
+		for _, name := range []string{size, idle} {
+			if c.isSet(name) {
+				say(name, []string{codec}, "nothing is recompressed: %s is %q (%s); remove one of them", codec, None, c.origins[codec])
+			}
+		}
+	}
+	for i := range keys {
+		name := keys[i].name
+		if c.Writeback.File == "" && strings.HasPrefix(name, "writeback.") && name != file && c.isSet(name) {
+			say(name, []string{file}, "nothing is written back: set %s too, or remove this", file)
+		}
+	}
+	if c.Writeback.File != "" && c.Recompress.Codec != None && c.Writeback.IdleAfter < c.Recompress.IdleAfter {
+		say(late, []string{file, codec, idle}, "earlier than %s = %q (%s): want pages recompressed before they are written", idle, short(c.Recompress.IdleAfter), c.origins[idle])
+	}
+}
+
+func (c *Config) isSet(name string) bool { _, ok := c.origins[name]; return ok }
+
+// written returns the value of a key as it was written, or its default.
+func (c *Config) written(name string) string {
+	for _, e := range slices.Backward(c.entries) {
+		if e.key == name {
+			return e.seen()
+		}
+	}
+	return find(name).initial
+}

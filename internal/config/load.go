@@ -1,0 +1,104 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Load reads the configuration at path with its drop-ins: see layers. The error is Problems, all there are, unless a file cannot
+// be read. A path of "" is the defaults alone.
+func Load(path string, ram int64) (*Config, error) { return load("/", path, ram) }
+
+func load(root, path string, ram int64) (*Config, error) {
+	var entries []entry
+	var problems Problems
+	if path != "" {
+		files, err := layers(root, path)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			text, err := f.read()
+			if err != nil {
+				return nil, err
+			}
+			e, p := parse(f.name, text)
+			entries, problems = append(entries, e...), append(problems, p...)
+		}
+	}
+	return assemble(entries, problems, ram)
+}
+
+// With returns c with more settings, each KEY=VALUE as in a file; the quotes of a string may be left out. They come after all
+// files. The error is Problems; c stays as it is.
+func (c *Config) With(settings ...string) (*Config, error) {
+	entries := slices.Clone(c.entries)
+	var problems Problems
+	for i, s := range settings {
+		at := Origin{Line: i + 1}
+		name, value, ok := strings.Cut(s, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || name == "" {
+			problems = append(problems, Problem{At: at, Seen: s, Want: s + ": want KEY=VALUE"})
+			continue
+		}
+		e, p := parse("", []byte(name+" = "+value))
+		if len(p) > 0 || len(e) != 1 || e[0].key != name {
+			e, p = parse("", []byte(name+" = '"+value+"'")) // a string without quotes
+		}
+		if len(p) == 0 && (len(e) != 1 || e[0].key != name) {
+			p = Problems{{Want: s + ": want one KEY=VALUE"}}
+		}
+		for j := range e {
+			e[j].at = at
+		}
+		for j := range p {
+			p[j].At = at
+		}
+		entries, problems = append(entries, e...), append(problems, p...)
+	}
+	return assemble(entries, problems, c.ram)
+}
+
+// assemble lets the last entry of each key count. Values that do not count must be right all the same.
+func assemble(entries []entry, problems Problems, ram int64) (*Config, error) {
+	c := &Config{ram: ram, entries: entries, origins: map[string]Origin{}}
+	for i := range keys {
+		k := &keys[i]
+		e, _ := parse("", []byte(k.name+" = "+k.initial))
+		if p, ok := k.take(c, e[0]); !ok {
+			panic("config: a default that is none: " + p.Error())
+		}
+	}
+	bad := map[string]bool{}
+	for _, e := range entries {
+		k := find(e.key)
+		switch {
+		case e.kind == unstable.Table:
+			if !isTable(e.key) && !hasKeys(entries, e.key) { // else its keys are told of
+				problems = append(problems, Problem{At: e.at, Key: "[" + e.key + "]", Want: "no such table; zswapd config show prints all there are"})
+			}
+		case k == nil:
+			problems = append(problems, Problem{At: e.at, Key: e.key, Seen: e.seen(), Want: unknown(e.key)})
+		default:
+			p, ok := k.take(c, e)
+			if !ok {
+				problems = append(problems, p)
+			}
+			bad[k.name] = !ok
+			c.origins[k.name] = e.at
+		}
+	}
+	problems = append(problems, c.contradictions(bad)...)
+	if len(problems) > 0 {
+		problems.sort(entries)
+		return nil, problems
+	}
+	return c, nil
+}
+
+func hasKeys(entries []entry, table string) bool {
+	return slices.ContainsFunc(entries, func(e entry) bool { return strings.HasPrefix(e.key, table+".") })
+}

@@ -1,0 +1,107 @@
+package keeper
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/sdnotify"
+)
+
+// child is a daemon that runs.
+type child struct {
+	pid     int
+	program string
+	ready   bool
+	heard   time.Time // when it said something last
+	aborted bool
+
+	mu   sync.Mutex
+	done bool // reaped: its number may be somebody else's. Guarded by mu
+}
+
+// ending is how a daemon ended.
+type ending struct{ status unix.WaitStatus }
+
+func (e ending) text(pid int) string {
+	if e.status.Signaled() {
+		return fmt.Sprintf("process %d was ended by %v", pid, e.status.Signal())
+	}
+	return fmt.Sprintf("process %d ended with exit code %d", pid, e.status.ExitStatus())
+}
+
+// start starts a daemon, which tells ended when it is dead.
+func start(program string, args []string, socket string, watchdog time.Duration, s *store, ended chan<- ending) (*child, error) {
+	names, fds := s.list()
+	env := append(os.Environ(), sdnotify.Environment(socket, watchdog)...)
+	env = append(env, sdnotify.ListenEnvironment(names)...)
+	env = append(env, fmt.Sprintf("%s=%d", Env, os.Getpid()))
+	shim := append([]string{args[0], sdnotify.Shim, program}, args...)
+	pid, err := syscall.ForkExec("/proc/self/exe", shim, &syscall.ProcAttr{Env: env, Files: append([]uintptr{0, 1, 2}, fds...)})
+	if err != nil {
+		return nil, err
+	}
+	c := &child{pid: pid, program: program, heard: time.Now()}
+	go c.wait(ended)
+	return c, nil
+}
+
+// wait waits until the daemon is dead, all its threads with it: then nobody uses what it had.
+func (c *child) wait(ended chan<- ending) {
+	runtime.LockOSThread() // one thread for it, which Warm has made
+	defer runtime.UnlockOSThread()
+	var info unix.Siginfo
+	for unix.Waitid(unix.P_PID, c.pid, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	var status unix.WaitStatus
+	c.mu.Lock()
+	_, err := unix.Wait4(c.pid, &status, 0, nil)
+	for err == unix.EINTR {
+		_, err = unix.Wait4(c.pid, &status, 0, nil)
+	}
+	c.done = true
+	c.mu.Unlock()
+	ended <- ending{status}
+}
+
+func (c *child) signal(s unix.Signal) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.done {
+		_ = unix.Kill(c.pid, s)
+	}
+}
+
+const (
+	never     = time.Hour
+	abortTime = 2 * time.Second // for the stacks of a daemon that hangs, which it writes itself
+)
+
+// patience returns how long to wait for a word.
+func (c *child) patience(watchdog time.Duration) time.Duration {
+	switch {
+	case c == nil || watchdog == 0 || !c.ready:
+		return never
+	case c.aborted:
+		return abortTime
+	}
+	return max(watchdog-time.Since(c.heard), 0)
+}
+
+// abort ends a daemon that hangs: at first so that it says where.
+func (c *child) abort() {
+	if c.aborted {
+		c.signal(unix.SIGKILL)
+		return
+	}
+	c.aborted = true
+	c.signal(unix.SIGABRT)
+}

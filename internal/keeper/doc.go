@@ -1,0 +1,17 @@
+// Package keeper is the service manager for machines without systemd: it holds descriptors, starts the daemon, and starts it
+// again when it dies. It does nothing else.
+//
+//	keeper ── program, LISTEN_FDS: what is in store ──► daemon
+//	       ◄── FDSTORE=1, READY=1, WATCHDOG=1, … ──────
+//	       ── SIGTERM, SIGHUP, …: passed on ───────────►
+//
+// A daemon that exits with 0 is done, and so is the keeper. One that dies while nothing is in store could not start: its
+// exit code is the keeper's. Any other is replaced, at once if it had been ready, else after a pause that doubles.
+//
+// The daemon is other programs' memory, and it is only the keeper that can replace it. So a keeper must never wait for what
+// is swapped out: it is called after guard.Protect, which locks its memory and makes it an I/O flusher, and faults in all that
+// it needs (guard.Warm) before there is swap. It opens no files and writes no log; the daemon does.
+//
+// Keeper and daemon killed together lose what is swapped out; a keeper that is killed alone leaves a daemon that goes on, and
+// that nobody replaces. It then says so.
+package keeper

@@ -1,0 +1,173 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/guard"
+	"github.com/zswapd/zswapd/internal/sdnotify"
+)
+
+// Options say what to keep.
+type Options struct {
+	Program  string        // absolute path of the daemon's program
+	Args     []string      // of the daemon, its name first
+	Dir      string        // for the socket; nobody else may write there
+	Watchdog time.Duration // a daemon that says nothing for so long is killed; 0: never
+	Say      func(string)  // tells people; it must not wait. The daemon has a log of its own
+}
+
+// Env is in the daemon's environment: the keeper's process number.
+const Env = "ZSWAPD_KEEPER"
+
+// keeper is one goroutine; others only wait in the kernel for it.
+type keeper struct {
+	Options
+	socket  *socket
+	store   store
+	backoff backoff
+	program string // to be started next
+	tried   string // that the daemon asked for and that was not ready yet; "": none
+	child   *child // nil between two
+	ended   chan ending
+	signals chan os.Signal
+	pending []unix.Signal // to be passed on
+}
+
+// warmHeap is the heap that is faulted in for the keeper's whole life, in bytes.
+const warmHeap = 1 << 20
+
+// passedOn are the signals that the daemon is sent when the keeper gets them.
+var passedOn = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2}
+
+// Run keeps a daemon until it is done, and returns its exit code.
+func Run(o Options) (code int, err error) {
+	k := &keeper{Options: o, program: o.Program, ended: make(chan ending, 1), signals: make(chan os.Signal, 8)}
+	signal.Notify(k.signals, passedOn...)
+	sdnotify.ClearEnvironment() // what a manager of ours said is not the daemon's
+	signal.Ignore(unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	if k.socket, err = listen(o.Dir); err != nil {
+		return 1, fmt.Errorf("keeper: %w", err)
+	}
+	defer func() { err = errors.Join(err, k.socket.close()) }()
+	if err := guard.Warm(warmHeap); err != nil {
+		k.Say("keeper: " + err.Error())
+	}
+	defer k.store.removeAll()
+	return k.loop()
+}
+
+func (k *keeper) loop() (code int, err error) {
+	watchdog := time.NewTimer(time.Hour)
+	defer watchdog.Stop()
+	for {
+		if k.child == nil {
+			if err := k.start(); err != nil {
+				return 1, err
+			}
+		}
+		watchdog.Reset(k.child.patience(k.Watchdog))
+		select {
+		case <-k.socket.readable:
+			k.socket.receive(k.hear)
+			k.socket.again <- true
+		case s := <-k.signals:
+			k.pending = append(k.pending, s.(unix.Signal))
+			k.passOn()
+		case e := <-k.ended:
+			k.socket.receive(k.hear) // what it said before
+			if done, code := k.bury(e); done {
+				return code, nil
+			}
+		case <-watchdog.C:
+			k.Say(fmt.Sprintf("keeper: process %d has not come along for %v: killed", k.child.pid, k.Watchdog))
+			k.child.abort()
+		}
+	}
+}
+
+// start starts the daemon, with all that is in store.
+func (k *keeper) start() (err error) {
+	time.Sleep(k.backoff.pause())
+	program := k.program
+	if k.tried != "" {
+		program = k.tried
+	}
+	k.child, err = start(program, k.Args, k.socket.path, k.Watchdog, &k.store, k.ended)
+	if err != nil && k.store.empty() {
+		return fmt.Errorf("keeper: start %s: %w", program, err)
+	}
+	if err != nil { // no memory, perhaps; there is nothing to do but to try again
+		k.Say(fmt.Sprintf("keeper: start %s: %v", program, err))
+		k.tried = ""
+	}
+	return nil
+}
+
+// hear does what the daemon asks for.
+func (k *keeper) hear(p *packet) {
+	if k.child == nil || p.pid != k.child.pid {
+		return
+	}
+	m := sdnotify.ParseMessage(string(p.text))
+	k.child.heard = time.Now()
+	switch {
+	case m.Store && m.Name != "":
+		k.store.add(m.Name, p.take())
+	case m.Remove && m.Name != "":
+		k.store.remove(m.Name)
+	}
+	if m.Binary != "" {
+		k.tried = m.Binary
+	}
+	if m.Ready {
+		k.child.ready = true
+		k.backoff.reset()
+		k.passOn()
+		if k.tried != "" && k.child.program == k.tried {
+			k.program, k.tried = k.tried, ""
+		}
+	}
+}
+
+// passOn passes signals on. One that takes over from another is not disturbed until it is ready: it may not listen yet.
+func (k *keeper) passOn() {
+	if k.child == nil || !k.child.ready && !k.store.empty() {
+		return
+	}
+	for _, s := range k.pending {
+		k.child.signal(s)
+	}
+	k.pending = nil
+}
+
+// bury looks at how a daemon ended, and reports whether that is the end of the keeper, too.
+func (k *keeper) bury(e ending) (done bool, code int) {
+	c := k.child
+	k.child = nil
+	if c.program == k.tried { // it was never ready: back to the one that was
+		k.tried = ""
+	}
+	if e.status.Exited() && e.status.ExitStatus() == 0 {
+		return true, 0
+	}
+	if k.store.empty() {
+		if e.status.Signaled() {
+			k.Say(fmt.Sprintf("keeper: %s", e.text(c.pid)))
+			return true, 128 + int(e.status.Signal())
+		}
+		return true, e.status.ExitStatus()
+	}
+	if !(e.status.Exited() && e.status.ExitStatus() == sdnotify.HandOver) {
+		k.Say(fmt.Sprintf("keeper: %s: starting the next one", e.text(c.pid)))
+	}
+	if !c.ready {
+		k.backoff.failed()
+	}
+	return false, 0
+}

@@ -1,0 +1,127 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/door"
+	"github.com/zswapd/zswapd/internal/report"
+	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/zpool"
+)
+
+// began is about when this program began to run.
+var began = time.Now()
+
+// takeOver goes on where another daemon ended. If that had no swap yet, or none any more, it gives up what was handed over,
+// and reports whether that daemon was at its end, which then is reached.
+func (d *Daemon) takeOver() (adopted, ended bool, err error) {
+	before, err := readSaved(d.handed(savedHandle))
+	if err != nil {
+		return false, false, err
+	}
+	for name := range d.o.Handed {
+		d.handles = append(d.handles, name)
+	}
+	on, err := swapdev.On()
+	if err != nil {
+		return false, false, err
+	}
+	if slices.Contains(on, before.Device) && before.Device != "" {
+		return true, false, d.adopt(before)
+	}
+	d.log.Warn("the daemon before ended while swap was off: nothing to go on with")
+	if err := d.giveUp(); err != nil {
+		return false, false, err
+	}
+	return false, before.Stopping, nil
+}
+
+// handed returns a descriptor that the manager has handed over, -1 without one.
+func (d *Daemon) handed(name string) int {
+	if fd, ok := d.o.Handed[name]; ok {
+		return fd
+	}
+	return -1
+}
+
+// adopt serves what another daemon served. Until door.Adopt has begun to serve, nothing here may touch memory that can be
+// swapped out.
+func (d *Daemon) adopt(before saved) (err error) {
+	start := time.Now()
+	c, unknown, err := before.config()
+	if err != nil {
+		return err
+	}
+	d.config = c
+	_ = d.setLogLevel(c)
+	store, err := zpool.Prepare(os.NewFile(uintptr(d.handed(door.StoreHandle)), door.StoreHandle), poolOptions(c, d.provider))
+	if err != nil {
+		return err
+	}
+	pool, found, err := store.Open()
+	if err != nil {
+		return err
+	}
+	d.pool = pool
+	d.pool.SetWipeOnFree(c.Pool.WipeOnFree)
+	opened := time.Now()
+	d.saved = &savedFile{f: os.NewFile(uintptr(d.handed(savedHandle)), savedHandle), now: before}
+	d.openHold()
+	run := os.NewFile(uintptr(d.handed(door.RunHandle)), door.RunHandle)
+	if d.door, err = door.Adopt(d.handed(door.FUSEHandle), run, d.doorOptions()); err != nil {
+		return err
+	}
+	serving := d.door.Serving()
+	d.record = d.door.Record()
+	d.instance = adoptInstance(d.handed(instanceHandle), d.o.State)
+	err = d.saved.change(func(s *saved) { s.Restarts++ })
+	d.notePending()
+	for _, one := range unknown {
+		d.log.Warn("a setting that this program does not know: " + one)
+	}
+	d.log.Info(fmt.Sprintf("serving %s again, %v after this program began: %s in %s of memory, read in %v, taken over in %v; restart %d",
+		d.door.Device(), round(serving.Sub(began)), report.Bytes(int64(found.Pages*zpool.PageSize)), report.Bytes(d.pool.Stats().MemoryBytes),
+		round(opened.Sub(start)), round(serving.Sub(opened)), d.saved.now.Restarts))
+	if found.Lost > 0 || found.Unclaimed > 1 {
+		d.log.Error(fmt.Sprintf("the store was damaged: %d pages are lost, and %d objects are nobody's", found.Lost, found.Unclaimed))
+	}
+	return err
+}
+
+// notePending notes which settings took more than a successor. The device is what it was.
+func (d *Daemon) notePending() {
+	was := &d.saved.now
+	old, err := d.config.With(fmt.Sprintf("swap.size = '%dB'", was.Size), fmt.Sprintf("swap.priority = %d", was.Priority))
+	if err != nil {
+		d.log.Error(err.Error())
+		return
+	}
+	for _, c := range config.Diff(old, d.config) {
+		d.pending[c.Key] = c.Old
+	}
+}
+
+func round(t time.Duration) time.Duration { return t.Round(100 * time.Microsecond) }
+
+// giveUp closes all copies of what was handed over, the manager's first, and cleans up after whoever had it.
+func (d *Daemon) giveUp() error {
+	err := d.unkeep()
+	for _, fd := range d.o.Handed {
+		err = errors.Join(err, unix.Close(fd))
+	}
+	d.o.Handed = nil
+	lines, e := swapdev.Clean(context.Background(), d.o.State, swapdev.CleanOptions{})
+	for _, line := range lines {
+		d.log.Warn("after it: " + line)
+	}
+	i, locked := lockInstance(d.o.State)
+	return errors.Join(err, e, locked, i.remove())
+}

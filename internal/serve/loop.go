@@ -1,0 +1,82 @@
+package serve
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/sdnotify"
+)
+
+// catchSignals takes those that mean something to a daemon, and ignores those that would stop or end one by mistake.
+func catchSignals() chan os.Signal {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
+	signal.Ignore(unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	return c
+}
+
+// loop is the daemon's life.
+func (d *Daemon) loop(signals <-chan os.Signal) {
+	for !d.done {
+		select {
+		case s := <-signals:
+			if err := d.signal(s); err != nil {
+				d.log.Error(err.Error())
+			}
+		case order := <-d.orders:
+			order()
+		case err := <-d.drained:
+			d.swapIsOff(err)
+		case err := <-d.door.Failed():
+			d.log.Error("a bug of ours: " + err.Error())
+			if err := d.handOver(); err != nil {
+				d.log.Error("cannot be replaced: " + err.Error())
+			}
+		}
+	}
+}
+
+func (d *Daemon) signal(s os.Signal) error {
+	switch s {
+	case unix.SIGHUP:
+		_, _ = d.reload() // it has said what is wrong
+	case unix.SIGUSR2:
+		return d.upgrade("")
+	case unix.SIGUSR1: // what force says
+		return d.stop(true)
+	default:
+		return d.stop(false)
+	}
+	return nil
+}
+
+// do has the loop carry something out, and waits for it. It is for other goroutines.
+func (d *Daemon) do(f func() error) error {
+	result := make(chan error, 1)
+	d.orders <- func() { result <- f() }
+	return <-result
+}
+
+// handOver leaves everything to a successor, which the manager starts. If nobody keeps what must outlive this process, it
+// refuses.
+func (d *Daemon) handOver() error {
+	if s := d.State(); s != StateServing {
+		return fmt.Errorf("not now: it is %s", s)
+	}
+	if d.o.Manager == nil {
+		return fmt.Errorf("nobody keeps what is swapped out while this process is replaced: start it with --keeper, or as a unit of systemd")
+	}
+	if err := d.o.Manager.Barrier(); err != nil { // it is there
+		return err
+	}
+	d.notify(sdnotify.Status("handing over"))
+	d.log.Info("handing over to the next daemon")
+	if err := d.door.Release(); err != nil {
+		d.log.Error(err.Error()) // what it is about is in the manager's store all the same
+	}
+	d.done, d.code = true, sdnotify.HandOver
+	return nil
+}

@@ -1,0 +1,41 @@
+package serve
+
+import (
+	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/logs"
+	"github.com/zswapd/zswapd/internal/sdnotify"
+	"github.com/zswapd/zswapd/zpool"
+	"github.com/zswapd/zswapd/zsmalloc"
+)
+
+// Options of Run.
+type Options struct {
+	Config   *config.Config // nil if there are descriptors of a predecessor: then it is what that one went by
+	Warnings []string       // of the protections, for the log
+	State    string         // folder of records
+	Version  string         // of this program, for people
+	Log      *logs.Log
+	Manager  *sdnotify.Manager // nil: nobody keeps anything
+	Handed   map[string]int    // descriptors that the manager has handed over: sdnotify.Listen
+	Keeper   int               // process number of our own keeper; 0: there is none
+
+	// Load reads the configuration anew. Its error tells every problem at once, and then nothing changes.
+	Load func() (*config.Config, error)
+}
+
+// reserveBytes of memory are kept faulted in for stores.
+const reserveBytes = 8 << 20
+
+// poolOptions returns what the configuration means for a pool. thread is called on the thread that waits for memory.
+func poolOptions(c *config.Config, thread func()) zpool.Options {
+	return zpool.Options{
+		Slots:                  uint64(c.Swap.Size / zpool.PageSize),
+		MaxBytes:               c.PoolLimit(),
+		CeilingBytes:           max(c.PoolLimit(), c.Swap.Size+c.Swap.Size/16), // more cannot be used
+		AcceptThresholdPercent: c.Pool.AcceptThresholdPercent,
+		Compressor:             c.Pool.Compressor,
+		ReserveBytes:           min(reserveBytes, c.PoolLimit()/8),
+		ReserveThread:          thread,
+		Compactor:              &zsmalloc.CompactorOptions{},
+	}
+}

@@ -1,0 +1,97 @@
+package serve
+
+import (
+	"fmt"
+	"strings"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/zswapd/zswapd/internal/config"
+)
+
+// live are the settings that can change while we serve, and how. The others take a successor, or a stop.
+var live = map[string]func(d *Daemon, c *config.Config) error{
+	"pool.max_pool_percent": (*Daemon).setLimit,
+	"pool.max_pool_size":    (*Daemon).setLimit,
+	"pool.allow_over_half":  func(*Daemon, *config.Config) error { return nil }, // it only bounds the two above
+	"pool.accept_threshold_percent": func(d *Daemon, c *config.Config) error {
+		return d.pool.SetAcceptThreshold(c.Pool.AcceptThresholdPercent)
+	},
+	"pool.wipe_on_free": func(d *Daemon, c *config.Config) error { d.pool.SetWipeOnFree(c.Pool.WipeOnFree); return nil },
+	"log.level":         (*Daemon).setLogLevel,
+}
+
+func (d *Daemon) setLimit(c *config.Config) error { return d.pool.SetMaxBytes(c.PoolLimit()) }
+
+func (d *Daemon) setLogLevel(c *config.Config) error {
+	l, err := zapcore.ParseLevel(c.Log.Level)
+	if err == nil {
+		d.o.Log.Level.SetLevel(l)
+	}
+	return err
+}
+
+// change is a setting that has changed.
+type change struct {
+	config.Change
+	applied bool
+}
+
+func (c change) String() string {
+	if c.applied {
+		return fmt.Sprintf("%s: %s, was %s", c.Key, c.New, c.Old)
+	}
+	return fmt.Sprintf("%s: %s, is %s until a %s", c.Key, c.New, c.Old, c.Need)
+}
+
+// reload reads the configuration anew. One that is broken changes nothing.
+func (d *Daemon) reload() ([]change, error) {
+	c, err := d.o.Load()
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			d.log.Error(strings.TrimSpace(line))
+		}
+		d.log.Error("the configuration is broken: the old one stays in force")
+		return nil, fmt.Errorf("the configuration is broken, so the old one stays in force: %w", err)
+	}
+	return d.apply(c), nil
+}
+
+// apply applies what can change at once. Of the rest it says what it takes.
+func (d *Daemon) apply(c *config.Config) (changes []change) {
+	for _, diff := range config.Diff(d.config, c) {
+		one := change{Change: diff}
+		if inForce, ok := d.pending[one.Key]; ok {
+			if one.Old = inForce; one.New == inForce { // back to what it is
+				delete(d.pending, one.Key)
+				continue
+			}
+		}
+		if set := live[one.Key]; set != nil {
+			if err := set(d, c); err != nil {
+				d.log.Error(fmt.Sprintf("%s = %s: %v", one.Key, one.New, err))
+				one.Need = config.Stop
+			} else {
+				one.applied = true
+			}
+		} else if one.Need == config.Live {
+			one.Need = config.Restart
+		}
+		if !one.applied {
+			d.pending[one.Key] = one.Old
+		}
+		changes = append(changes, one)
+		d.log.Info("configuration: " + one.String())
+	}
+	d.config = c
+	err := d.saved.change(func(s *saved) {
+		if rate := c.Serve.LatencyHold; d.pending["serve.latency_hold"] != "" {
+			s.HoldRate = resolveHold(rate)
+		}
+		s.goBy(c)
+	})
+	if err != nil {
+		d.log.Error(err.Error())
+	}
+	return changes
+}

@@ -1,0 +1,118 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/report"
+	"github.com/zswapd/zswapd/internal/sdnotify"
+	"github.com/zswapd/zswapd/internal/swapdev"
+)
+
+// ErrBusy: it is stopping, or draining, already.
+var ErrBusy = errors.New("swap is being turned off already")
+
+// spareBytes of available memory must be left when everything is back.
+const spareBytes = 64 << 20
+
+// Times between two words about how far swapoff is.
+const (
+	sayEvery  = 5 * time.Second
+	tellEvery = time.Second
+)
+
+// stop turns swap off and then ends the daemon. It returns when that has begun, or is refused.
+func (d *Daemon) stop(force bool) error {
+	if d.State() == StateDrained {
+		d.end()
+		return nil
+	}
+	return d.off(StateStopping, force)
+}
+
+// off begins to turn swap off. Without force it is refused if memory has no room for what comes back: the kernel would then
+// end programs until it has.
+func (d *Daemon) off(state string, force bool) error {
+	switch d.State() {
+	case StateDraining, StateStopping:
+		return ErrBusy
+	case StateDrained:
+		return nil
+	}
+	used, err := d.door.Used()
+	if err != nil {
+		return err
+	}
+	if !force {
+		if err := room(used); err != nil {
+			return fmt.Errorf("refused to turn swap off: %w", err)
+		}
+	}
+	if err := d.saved.change(func(s *saved) { s.Stopping = state == StateStopping }); err != nil {
+		return err
+	}
+	d.setState(state)
+	d.log.Info("turning swap off: " + report.Bytes(int64(used)) + " to bring back")
+	began, said, told := time.Now(), time.Now(), time.Time{}
+	o := swapdev.OffOptions{Force: force, Reserve: spareBytes, Progress: func(left, _ uint64) {
+		text := fmt.Sprintf("bringing back %s, %s left", report.Bytes(int64(used)), report.Bytes(int64(left)))
+		if now := time.Now(); now.Sub(told) >= tellEvery {
+			told = now
+			d.notify(sdnotify.Status(text))
+		}
+		if now := time.Now(); now.Sub(said) >= sayEvery {
+			said = now
+			d.log.Info(text)
+		}
+	}}
+	go func() {
+		err := d.door.Close(context.Background(), o)
+		if err == nil {
+			d.log.Info(fmt.Sprintf("swap is off after %v", time.Since(began).Round(time.Millisecond)))
+		}
+		d.drained <- err
+	}()
+	return nil
+}
+
+// room says whether there is memory for so many bytes.
+func room(used uint64) error {
+	free, err := swapdev.MemAvailable()
+	if err == nil && used+spareBytes > free {
+		err = &swapdev.NoRoomError{Used: used, Available: free, Reserve: spareBytes}
+	}
+	return err
+}
+
+// swapIsOff is told how the swapoff ended. If it failed, the daemon goes on as before.
+func (d *Daemon) swapIsOff(err error) {
+	if err != nil {
+		d.log.Error("swap stays on: " + err.Error())
+		if err := d.saved.change(func(s *saved) { s.Stopping = false }); err != nil {
+			d.log.Error(err.Error())
+		}
+		d.setState(StateServing)
+		return
+	}
+	if d.State() == StateStopping {
+		d.end()
+		return
+	}
+	d.setState(StateDrained)
+}
+
+// end takes everything away. Swap is off.
+func (d *Daemon) end() {
+	d.notify(sdnotify.Stopping)
+	if d.config.Pool.WipeOnFree {
+		d.pool.Wipe()
+	}
+	if err := d.undo(); err != nil {
+		d.log.Error("at the end: " + err.Error())
+		d.code = 1
+	}
+	d.log.Info("stopped; nothing is left")
+	d.done = true
+}

@@ -1,0 +1,108 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/door"
+	"github.com/zswapd/zswapd/internal/sdnotify"
+	"github.com/zswapd/zswapd/zpool"
+)
+
+// CheckCommand is the hidden first argument of a program that is to say whether it could take over from us.
+const CheckCommand = "__check-store"
+
+// checkLimit is how long it may take for that.
+const checkLimit = 30 * time.Second
+
+// Descriptors of such a program.
+const (
+	checkStoreFD = 3
+	checkSavedFD = 4
+)
+
+// upgrade hands over to another program, or to the same anew: "". It is first asked whether it can read our store; if not, we
+// go on as before.
+func (d *Daemon) upgrade(program string) error {
+	self, err := selfPath()
+	if err != nil {
+		return err
+	}
+	if program == "" {
+		program = self
+	}
+	if program != self && d.o.Keeper == 0 {
+		return fmt.Errorf("systemd starts %s whatever we say: put the new program there, and try again without --binary", self)
+	}
+	version, err := d.check(program)
+	if err != nil {
+		return fmt.Errorf("%s cannot take over, so this one goes on: %w", program, err)
+	}
+	d.log.Info(fmt.Sprintf("%s, %s, can read the store", program, version))
+	if program != self {
+		d.notify(sdnotify.Binary(program))
+	}
+	_, _ = d.reload() // what a successor goes by
+	return d.handOver()
+}
+
+// check runs a program beside us to see whether it can read the store, and returns its version.
+func (d *Daemon) check(program string) (version string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkLimit)
+	defer cancel()
+	c := exec.CommandContext(ctx, program, CheckCommand)
+	c.ExtraFiles = []*os.File{d.pool.File(), d.saved.f}
+	out, err := c.CombinedOutput()
+	text := strings.TrimSpace(string(out))
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, text)
+	}
+	version, ok := strings.CutPrefix(text, checkedPrefix)
+	if !ok {
+		return "", fmt.Errorf("it does not say what it should, but %.200q", text)
+	}
+	return version, nil
+}
+
+const checkedPrefix = "can take over: "
+
+// Check is what a program does that was started with CheckCommand.
+func Check(version string) error {
+	before, err := readSaved(checkSavedFD)
+	if err != nil {
+		return err
+	}
+	c, _, err := before.config()
+	if err != nil {
+		return err
+	}
+	store, err := zpool.Prepare(os.NewFile(checkStoreFD, door.StoreHandle), poolOptions(c, nil))
+	if err != nil {
+		return err
+	}
+	if err := store.Close(); err != nil {
+		return err
+	}
+	fmt.Println(checkedPrefix + version)
+	return nil
+}
+
+// selfPath returns the path of the running program, where its successor may be by now.
+func selfPath() (string, error) {
+	path, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return "", err
+	}
+	path = strings.TrimSuffix(path, " (deleted)")
+	if err := unix.Access(path, unix.X_OK); err != nil {
+		return "", errors.Join(&os.PathError{Op: "execute", Path: path, Err: err})
+	}
+	return path, nil
+}
