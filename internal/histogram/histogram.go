@@ -98,6 +98,20 @@ func (s *Snapshot) Buckets() iter.Seq2[time.Duration, uint64] {
 	}
 }
 
+// Bounds gives each bucket that holds something with its own bounds, whatever Max is: the smallest and the largest duration
+// that it may hold, and how many it does.
+func (s *Snapshot) Bounds() iter.Seq2[[2]time.Duration, uint64] {
+	return func(yield func([2]time.Duration, uint64) bool) {
+		var lower uint64
+		for i, n := range s.counts {
+			if n > 0 && !yield([2]time.Duration{time.Duration(lower), time.Duration(upper(i))}, n) {
+				return
+			}
+			lower = upper(i) + 1
+		}
+	}
+}
+
 // Sub returns what s counts beyond the older snapshot of the same histogram.
 func (s Snapshot) Sub(older *Snapshot) Snapshot {
 	s.Count -= older.Count

@@ -104,7 +104,26 @@ func TestSnapshotIsTheSameInJSON(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil || got != want {
 		t.Errorf("%v\n%+v\n%+v", err, got, want)
 	}
-	if err := json.Unmarshal([]byte(`{"counts":[[100000,1]]}`), &got); err == nil {
-		t.Error("a bucket that there is not")
+	for _, bad := range []string{`{"count":1,"buckets":[[100000,1]]}`, `{"count":2,"buckets":[[15,1]]}`, `{"count":-1}`} {
+		if err := json.Unmarshal([]byte(bad), &got); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
+func TestBoundsHoldWhatWasCounted(t *testing.T) {
+	for _, d := range []time.Duration{0, 15, 16, 17, 1 << 20, 1<<20 - 1, 12345678, time.Minute} {
+		var h Histogram
+		h.Observe(d)
+		s, buckets := h.Snapshot(), 0
+		for b, n := range s.Bounds() {
+			buckets++
+			if d < b[0] || d > b[1] || n != 1 || b[1]-b[0] > b[0]/sub {
+				t.Errorf("%v: %d between %v and %v", d, n, b[0], b[1])
+			}
+		}
+		if buckets != 1 {
+			t.Errorf("%v is in %d buckets", d, buckets)
+		}
 	}
 }

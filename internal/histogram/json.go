@@ -6,20 +6,21 @@ import (
 	"time"
 )
 
-// text is a snapshot in JSON: the sum and the maximum in nanoseconds, and the buckets that hold something, each with its
-// index and its count. It is for processes of the same program.
+// text is a snapshot in JSON, in nanoseconds. A bucket that holds something is the largest duration that it may hold, and
+// how many it does; the smallest is one more than what the bucket below may hold.
 type text struct {
-	Sum    time.Duration `json:"sum"`
-	Max    time.Duration `json:"max"`
-	Counts [][2]uint64   `json:"counts"`
+	Count   uint64        `json:"count"`
+	Sum     time.Duration `json:"sum_ns"`
+	Max     time.Duration `json:"max_ns"`
+	Buckets [][2]uint64   `json:"buckets"`
 }
 
-// MarshalJSON writes the snapshot for UnmarshalJSON of the same program.
+// MarshalJSON writes the snapshot for UnmarshalJSON, and for people.
 func (s Snapshot) MarshalJSON() ([]byte, error) {
-	t := text{Sum: s.Sum, Max: s.Max}
+	t := text{Count: s.Count, Sum: s.Sum, Max: s.Max, Buckets: [][2]uint64{}}
 	for i, n := range s.counts {
 		if n > 0 {
-			t.Counts = append(t.Counts, [2]uint64{uint64(i), n})
+			t.Buckets = append(t.Buckets, [2]uint64{upper(i), n})
 		}
 	}
 	return json.Marshal(t)
@@ -32,12 +33,16 @@ func (s *Snapshot) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*s = Snapshot{Sum: t.Sum, Max: t.Max}
-	for _, c := range t.Counts {
-		if c[0] >= buckets {
-			return fmt.Errorf("histogram: bucket %d of %d", c[0], buckets)
+	for _, b := range t.Buckets {
+		i := bucket(b[0])
+		if upper(i) != b[0] {
+			return fmt.Errorf("histogram: no bucket ends at %d ns", b[0])
 		}
-		s.counts[c[0]] += c[1]
-		s.Count += c[1]
+		s.counts[i] += b[1]
+		s.Count += b[1]
+	}
+	if s.Count != t.Count {
+		return fmt.Errorf("histogram: %d in all, %d in the buckets", t.Count, s.Count)
 	}
 	return nil
 }

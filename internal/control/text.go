@@ -1,0 +1,139 @@
+package control
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/report"
+)
+
+// Size writes a size with as few digits as make sense: 3.7 GiB.
+func Size(n int64) string {
+	if n < 0 {
+		return "-" + Size(-n)
+	}
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+	v := float64(n)
+	for ; v >= 1023.5 && len(units) > 1; units = units[1:] {
+		v /= 1024
+	}
+	if v < 9.95 && units[0] != "B" {
+		return fmt.Sprintf("%.1f %s", v, units[0])
+	}
+	return fmt.Sprintf("%.0f %s", v, units[0])
+}
+
+// span writes how long something has been going on: 3 d 4 h.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// Headline is the status in one line, what is saved first.
+func (s *Status) Headline() string {
+	line := fmt.Sprintf("%s of memory holds %s, ", Size(s.MemoryBytes), Size(s.HeldBytes))
+	switch {
+	case s.StoredPages <= 1: // a swap header is one
+		return "nothing is swapped out"
+	case s.SavedBytes > 0:
+		line += Size(s.SavedBytes) + " saved"
+	default:
+		line += "nothing saved"
+	}
+	if b := s.Backing; b != nil && b.Pages > 0 {
+		line += fmt.Sprintf("; %s more on disk", Size(b.Pages*pageBytes))
+	}
+	return line
+}
+
+// WriteText writes the status for people.
+func (s *Status) WriteText(w io.Writer) error {
+	var b strings.Builder
+	line := func(head, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-12s %s\n", head, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintln(&b, s.Headline())
+	for _, p := range s.Problems {
+		line("PROBLEM", "%s", p)
+	}
+	s.poolLines(line)
+	s.stateLines(line)
+	s.latencyLines(line)
+	line("cost", "%.1f s user, %.1f s system: %.1f %% of a CPU; %s of memory beside the pool",
+		s.CPU.UserSeconds, s.CPU.SystemSeconds, 100*s.CPU.Share, Size(s.OwnBytes))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+type lineFunc = func(head, format string, args ...any)
+
+func (s *Status) poolLines(line lineFunc) {
+	if s.Ratio > 0 {
+		line("ratio", "%.2f to 1, all overhead counted", s.Ratio)
+	}
+	full := ""
+	if s.Full {
+		full = "; FULL"
+	}
+	line("memory", "%s of at most %s%s; %.1f %% of this machine's %s", Size(s.MemoryBytes), Size(s.LimitBytes), full,
+		100*s.RAMShare, Size(s.RAMBytes))
+	line("pages", "%s stored, %s of them same-filled, %s incompressible", report.Count(s.StoredPages),
+		report.Count(s.SameFilledPages), report.Count(s.IncompressiblePages))
+	for _, t := range s.Tiers {
+		line("tier "+t.Name, "%s: %s pages in %s", t.Codec, report.Count(t.Pages), Size(t.CompressedBytes))
+	}
+	if k := s.Backing; k != nil {
+		encrypted := ""
+		if k.Encrypted {
+			encrypted = ", encrypted"
+		}
+		line("on disk", "%s pages in %s of %s, %s%s", report.Count(k.Pages), Size(k.UsedBytes), Size(k.SizeBytes), k.Path, encrypted)
+	}
+	if len(s.Refused) == 0 {
+		line("refused", "no page")
+	}
+	for _, r := range s.Refused {
+		line("refused", "%s pages, kept by the kernel: %s", report.Count(r.Pages), r.Why)
+	}
+	if s.CorruptPages+s.IOErrors > 0 {
+		line("ERRORS", "%s damaged pages, %s requests that failed", report.Count(s.CorruptPages), report.Count(s.IOErrors))
+	}
+}
+
+func (s *Status) stateLines(line lineFunc) {
+	up := span(time.Duration(s.UptimeSeconds * float64(time.Second)))
+	line("state", "%s; zswapd %s, process %d, up %s; the store has survived %s restarts in %s", s.State, s.Version, s.PID, up,
+		report.Count(s.Restarts), span(time.Duration(s.UptimeSeconds*float64(time.Second))+s.Started.Sub(s.Since)))
+	d := &s.Door
+	if d.Device == "" {
+		line("door", "%s, swap is off", d.Kind)
+		return
+	}
+	line("door", "%s on %s: %s of %s in use, priority %d", d.Kind, d.Device, Size(s.SwapBytes), Size(d.SizeBytes), d.Priority)
+	if d.Why != "" {
+		line("", "%s", d.Why)
+	}
+}
+
+func (s *Status) latencyLines(line lineFunc) {
+	for _, l := range []struct {
+		head string
+		q    report.Quantiles
+	}{
+		{"a page out", s.LatencyNS.Store}, {"a page in", s.LatencyNS.Load}, {"a fault", s.LatencyNS.Fault},
+		{"compaction", s.LatencyNS.CompactionPause},
+	} {
+		if l.q.Max > 0 {
+			line(l.head, "median %s, 99 %% within %s, worst %s", report.Duration(l.q.P50), report.Duration(l.q.P99), report.Duration(l.q.Max))
+		}
+	}
+}
