@@ -30,6 +30,10 @@ type Daemon interface {
 	// Stop is Drain, and then the end of the daemon.
 	Stop(ctx context.Context, force bool) error
 
+	// Upgrade hands over to another program, or with "" to the daemon's own file anew, with swap on. It is refused if the
+	// program cannot read the store. When it returns that is decided, and the daemon about to be replaced.
+	Upgrade(ctx context.Context, program string) error
+
 	// Reload reads the configuration again, and applies what can change live. One that is broken changes nothing.
 	Reload(ctx context.Context) ([]Change, error)
 	// Set changes one setting until the daemon ends.

@@ -29,6 +29,9 @@ type (
 	forceRequest struct {
 		Force bool `json:"force"`
 	}
+	upgradeRequest struct {
+		Program string `json:"program"`
+	}
 	setRequest struct {
 		Value string `json:"value"`
 	}
@@ -108,6 +111,14 @@ func (h *handler) changes() map[string]func(ctx context.Context, r *http.Request
 		},
 		"POST /v1/drain": begin(d.Drain),
 		"POST /v1/stop":  begin(d.Stop),
+		"POST /v1/upgrade": func(ctx context.Context, r *http.Request) (any, error) {
+			var b upgradeRequest
+			if err := body(r, &b); err != nil {
+				return nil, err
+			}
+			err := d.Upgrade(ctx, b.Program)
+			return begunAnswer{d.Info().State}, err
+		},
 		"POST /v1/reload": func(ctx context.Context, r *http.Request) (any, error) {
 			if err := body(r, &struct{}{}); err != nil {
 				return nil, err

@@ -169,6 +169,14 @@ func (d *Daemon) Stop(_ context.Context, force bool) error {
 	return d.end(control.StateStopping, force)
 }
 
+// Upgrade is refused for programs other than its own.
+func (d *Daemon) Upgrade(_ context.Context, program string) error {
+	if program != "" {
+		return fmt.Errorf("%w: %s cannot read the store", control.ErrRefused, program)
+	}
+	return nil
+}
+
 func (d *Daemon) end(state string, force bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

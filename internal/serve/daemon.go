@@ -3,12 +3,14 @@ package serve
 import (
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/control"
 	"github.com/zswapd/zswapd/internal/door"
 	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/pmqos"
@@ -46,14 +48,22 @@ type Daemon struct {
 	state   atomic.Value // of string; read by anybody
 	orders  chan func()  // that the loop carries out
 	drained chan error   // the end of a swapoff
+	leaving bool         // a successor is to be made room for, when whoever asked has got his answer
+	ending  bool         // likewise, the end is to come
 	done    bool         // the loop is to end, with code
 	code    int
+	over    chan struct{} // closed at the end of the loop
+	servers []*control.Server
+
+	mu       sync.Mutex // for others than the loop to read, and the loop to write: config, pending, and
+	told     saved      // what is saved, as far as it does not change
+	problems []string   // that people should know of; written by anybody
 }
 
 // Run serves until it is told to stop, or to hand over, and returns the exit code of the process. guard.Protect and what is
 // in doc.go's first column must have been called.
 func Run(o Options) (code int, err error) {
-	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1), code: sdnotify.HandOver}
+	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1), over: make(chan struct{}), code: sdnotify.HandOver}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
 	ended, err := d.begin()
@@ -68,7 +78,7 @@ func Run(o Options) (code int, err error) {
 	d.notify(sdnotify.Ready)
 	d.afterwards()
 	d.loop(signals)
-	return d.code, nil
+	return d.code, d.goPrivate()
 }
 
 // begin opens a door or adopts one.
@@ -86,15 +96,15 @@ func (d *Daemon) begin() (ended bool, err error) {
 func (d *Daemon) afterwards() {
 	d.instance.note(fmt.Sprintf("process %d serves swap on %s", d.o.pid(), d.door.Device()))
 	d.dropPrivileges()
+	d.told = d.saved.now
+	d.goPublic()
 	if every := sdnotify.Watchdog(); every > 0 {
 		go d.watchdog(every)
 	}
 	if d.o.Keeper != 0 {
 		go d.watchKeeper()
 	}
-	if d.saved.now.Restarts == 0 {
-		d.warn()
-	}
+	d.warn(d.saved.now.Restarts == 0)
 	if d.saved.now.Restarts > 0 {
 		_, _ = d.reload() // it has said what is wrong
 	}
@@ -106,8 +116,8 @@ func (d *Daemon) afterwards() {
 	}
 }
 
-// warn says once in a store's life what is not as it should be.
-func (d *Daemon) warn() {
+// warn notes what is not as it should be. A successor does not say it again.
+func (d *Daemon) warn(say bool) {
 	list := append(d.o.Warnings, d.door.Warnings()...)
 	switch {
 	case d.o.Manager != nil && d.o.Keeper == 0 && os.Getenv("FDSTORE") == "":
@@ -119,7 +129,10 @@ func (d *Daemon) warn() {
 		list = append(list, fuseWarning)
 	}
 	for _, w := range list {
-		d.log.Warn(w)
+		if say {
+			d.log.Warn(w)
+		}
+		d.problem(w)
 	}
 }
 
