@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/launch"
 	"github.com/zswapd/zswapd/internal/run"
 	"github.com/zswapd/zswapd/internal/sdnotify"
@@ -23,9 +24,9 @@ const (
 )
 
 func main() {
-	sdnotify.Main() // in a child that is to become the daemon, does not return
-	launch.Main()   // in a child that is to execute a command, does not return
-	swapdev.Main()  // in a child that is to turn swap off, does not return
+	sdnotify.Main(guard.LimitPowers) // in a child that is to become the daemon, does not return
+	launch.Main()                    // in a child that is to execute a command, does not return
+	swapdev.Main()                   // in a child that is to turn swap off, does not return
 	root := &cobra.Command{
 		Use:           "zswapd",
 		Version:       version,

@@ -39,6 +39,7 @@ func (t *thread) free() error { return unix.Munmap(t.buf) }
 func (t *thread) run() {
 	runtime.LockOSThread() // and never unlocked: the OS thread ends with the goroutine
 	debug.SetPanicOnFault(true)
+	nameThread(ThreadName)
 	s := t.server
 	for !s.crew.stopping.Load() {
 		n, errno := t.read()
