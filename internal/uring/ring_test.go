@@ -38,12 +38,15 @@ func TestRing(t *testing.T) {
 		for i := range uint64(3) {
 			pollFor(r, fd, 100*round+i)
 		}
-		first, second := r.Wait(time.Millisecond), r.Wait(time.Millisecond)
-		if first != 0 || second != unix.ETIME { // the first has submitted something, and that is what it tells
-			t.Fatalf("nothing to read: %v, %v", first, second)
+		errno := r.Wait(time.Millisecond) // has submitted something, and that is what it tells
+		for errno == 0 || errno == unix.EINTR {
+			if _, _, ok := r.Completion(); ok {
+				break
+			}
+			errno = r.Wait(time.Millisecond)
 		}
-		if _, _, ok := r.Completion(); ok || r.More() {
-			t.Fatal("a completion of what has not happened")
+		if errno != unix.ETIME {
+			t.Fatalf("nothing to read: %v", errno)
 		}
 		if _, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
 			t.Fatal(err)
