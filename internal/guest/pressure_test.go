@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +32,7 @@ func (p pressure) run(t *testing.T) (output string, stalled bool) {
 	}
 	v := vm{
 		memory: p.memory, cpus: p.cpus, limit: 20 * time.Minute, stall: p.expectedStall,
-		files: map[string]string{"door.test": doorTest(t)},
+		files: map[string]string{"door.test": testBinary(t, "door")},
 		run: `echo 30 >/proc/sys/kernel/hung_task_timeout_secs
 modprobe -a fuse loop
 sysctl -q vm.min_free_kbytes=16384 vm.watermark_boost_factor=0
@@ -43,21 +41,6 @@ export ZSWAPD_TEST_ROOT=required
 `,
 	}
 	return v.boot(t)
-}
-
-// doorTest builds the tests of package door.
-func doorTest(t *testing.T) string {
-	t.Helper()
-	if !*inGuest {
-		t.Skip("needs -guest")
-	}
-	path := filepath.Join(t.TempDir(), "door.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", path, "../door")
-	build.Env = append(build.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return path
 }
 
 // The whole machine swaps to us, twice its memory, and our server is killed in the middle of it.
