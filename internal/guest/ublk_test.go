@@ -26,3 +26,8 @@ export ZSWAPD_TEST_ROOT=required ZSWAPD_TEST_UBLK=required
 
 // The server itself: verified I/O, discards, errors, kills at random and at each step of a recovery.
 func TestUBLK(t *testing.T) { inUBLKGuest(t, 2, "ublk", ".", "") }
+
+// Real swap through it: opened, kept, adopted, killed, handed over, and cleaned after.
+func TestUBLKDoor(t *testing.T) {
+	inUBLKGuest(t, 2, "door", "TestAdopt|TestKeep|TestKilled|TestHandOver|TestCleanAfterDeath|TestStoreIsNotSwappedOut", "-door=ublk -kills=20")
+}

@@ -19,10 +19,6 @@ const modprobeLimit = 10 * time.Second
 
 // Available returns nil if the driver is there, having loaded it if need be, and can do what we need; else why not.
 func Available() error {
-	err := load()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
 	c, err := openControl()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -44,7 +40,7 @@ func load() error {
 		return nil
 	}
 	if os.Geteuid() != 0 {
-		return errors.New(controlPath + " is missing, and only root can load the driver")
+		return fmt.Errorf("%s is missing, and only root can load the driver: %w", controlPath, os.ErrNotExist)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), modprobeLimit)
 	defer cancel()
@@ -58,7 +54,7 @@ func load() error {
 	if _, e := os.Stat(controlPath); e == nil {
 		return nil
 	}
-	return fmt.Errorf("%s is missing; modprobe ublk_drv: %v %s", controlPath, err, strings.TrimSpace(string(out)))
+	return fmt.Errorf("%s is missing (modprobe ublk_drv: %v %s): %w", controlPath, err, strings.TrimSpace(string(out)), os.ErrNotExist)
 }
 
 // openChar opens the character device of that number, waiting a little for a node that is just being made, or for a server

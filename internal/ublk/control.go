@@ -36,6 +36,9 @@ type call struct {
 
 // openControl opens the driver, and loads it if need be.
 func openControl() (c *control, err error) {
+	if err := load(); err != nil {
+		return nil, err
+	}
 	fd, err := unix.Open(controlPath, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: controlPath, Err: err}
