@@ -54,7 +54,7 @@ const (
 )
 
 // smallService are the settings of a service for tests.
-var smallService = []string{"--set", "door=fuse", "--set", "swap.size=256MiB", "--set", "pool.max_pool_size=256MiB", "--set", "swap.priority=32767"}
+var smallService = []string{"--set", fmt.Sprintf("control.socket=/tmp/zswapd-test-%d/control.sock", os.Getpid()), "--set", "door=fuse", "--set", "swap.size=256MiB", "--set", "pool.max_pool_size=256MiB", "--set", "swap.priority=32767"}
 
 // startService starts one and waits until it serves. When the test ends it is stopped, whatever happened.
 func startService(t *testing.T, program, state string, args ...string) *service {

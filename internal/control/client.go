@@ -133,6 +133,11 @@ func (c *Client) Stop(ctx context.Context, force bool) (state string, err error)
 	return a.State, err
 }
 
+// Upgrade begins to hand over to another program, or to the same anew: "".
+func (c *Client) Upgrade(ctx context.Context, program string) error {
+	return c.call(ctx, http.MethodPost, "/v1/upgrade", upgradeRequest{program}, &begunAnswer{})
+}
+
 // Reload makes the daemon read its configuration again.
 func (c *Client) Reload(ctx context.Context) ([]Change, error) {
 	var a changesAnswer

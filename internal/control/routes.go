@@ -32,6 +32,9 @@ type (
 	setRequest struct {
 		Value string `json:"value"`
 	}
+	upgradeRequest struct {
+		Program string `json:"program"`
+	}
 )
 
 // Answers that are lists, in an object, so that something can come beside them.
@@ -114,6 +117,14 @@ func (h *handler) changes() map[string]func(ctx context.Context, r *http.Request
 			}
 			c, err := d.Reload(ctx)
 			return changesAnswer{list(c)}, err
+		},
+		"POST /v1/upgrade": func(ctx context.Context, r *http.Request) (any, error) {
+			var b upgradeRequest
+			if err := body(r, &b); err != nil {
+				return nil, err
+			}
+			err := d.Upgrade(ctx, b.Program)
+			return begunAnswer{d.Info().State}, err
 		},
 		"PUT /v1/settings/{key}": func(ctx context.Context, r *http.Request) (any, error) {
 			var b setRequest

@@ -97,11 +97,14 @@ func serve(l *doorkeeper, h http.Handler, remove func() error) *Server {
 // Addr returns the address that the server listens to.
 func (s *Server) Addr() net.Addr { return s.addr }
 
-// Close removes the socket, gives those who are being answered a second to get their answer, and ends. It may be called from
-// a Daemon's method, but not be waited for there.
-func (s *Server) Close() error {
+// Withdraw removes the socket: nobody finds it any more, and another daemon may begin. Who has a connection is still answered.
+func (s *Server) Withdraw() error { return s.remove() }
+
+// Close withdraws, gives those who are being answered so much time to get their answer, and ends. It waits for the Daemon's
+// methods that it has called.
+func (s *Server) Close(grace time.Duration) error {
 	err := s.remove()
-	ctx, stop := context.WithTimeout(context.Background(), time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), grace)
 	defer stop()
 	if s.http.Shutdown(ctx) != nil {
 		err = errors.Join(err, s.http.Close())

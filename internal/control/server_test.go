@@ -31,7 +31,7 @@ func start(t testing.TB, d control.Daemon, o control.Options) string {
 	}
 	s, err := control.Start(d, o)
 	noErr(t, err)
-	t.Cleanup(func() { noErr(t, s.Close()) })
+	t.Cleanup(func() { noErr(t, s.Close(time.Second)) })
 	return o.Path
 }
 
@@ -133,6 +133,7 @@ func TestChanges(t *testing.T) {
 		"negative":  {second(c.WriteBack(ctx, -1)), control.ErrInvalid, "bytes = -1"},
 		"drain":     {second(c.Drain(ctx, false)), control.ErrRefused, "1.0 GiB is free"},
 		"reload":    {second(c.Reload(ctx)), control.ErrInvalid, "zswapd.toml:7"},
+		"upgrade":   {c.Upgrade(ctx, "/bin/true"), control.ErrRefused, `"/bin/true" cannot read`},
 		"set":       {second(c.Set(ctx, "no/such key", "1")), control.ErrInvalid, "no/such key"},
 	} {
 		if !errors.Is(call.err, call.want) || !strings.Contains(call.err.Error(), call.says) {
@@ -184,7 +185,7 @@ func TestNobodyThere(t *testing.T) {
 	c, ctx = client(t, filepath.Join(dir, "control.sock"))
 	_, err = c.Status(ctx)
 	noErr(t, err)
-	noErr(t, s.Close())
+	noErr(t, s.Close(time.Second))
 	if _, err := c.Status(ctx); !errors.Is(err, control.ErrNoDaemon) {
 		t.Error(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/zswapd/zswapd/internal/control"
 )
@@ -61,14 +62,14 @@ func TestCloseRemovesItsOwn(t *testing.T) {
 	noErr(t, err)
 	noErr(t, os.Remove(path))
 	next := start(t, d, control.Options{Path: path})
-	noErr(t, s.Close())
+	noErr(t, s.Close(time.Second))
 	c, ctx := client(t, next)
 	_, err = c.Status(ctx)
 	noErr(t, err)
 	one := filepath.Join(t.TempDir(), "control.sock")
 	s, err = control.Start(d, control.Options{Path: one})
 	noErr(t, err)
-	noErr(t, s.Close())
+	noErr(t, s.Close(time.Second))
 	if _, err := os.Lstat(one); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
@@ -101,13 +102,13 @@ func TestMetricsOverTCP(t *testing.T) {
 	for _, bad := range []string{"0.0.0.0:0", "192.0.2.1:0", "[::]:0", "localhost:1", "127.0.0.1", ""} {
 		if s, err := control.StartMetrics(bad, http.NotFoundHandler(), nil); err == nil {
 			t.Errorf("%q is taken", bad)
-			noErr(t, s.Close())
+			noErr(t, s.Close(time.Second))
 		}
 	}
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello 1\n")) })
 	s, err := control.StartMetrics("127.0.0.1:0", hello, nil)
 	noErr(t, err)
-	defer func() { noErr(t, s.Close()) }()
+	defer func() { noErr(t, s.Close(time.Second)) }()
 	for path, want := range map[string]int{"/metrics": 200, "/v1/status": 404, "/": 404} {
 		a, err := http.Get("http://" + s.Addr().String() + path)
 		noErr(t, err)

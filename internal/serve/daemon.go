@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,8 @@ type Daemon struct {
 	pool     *zpool.Pool // immutable after the start
 	hold     *pmqos.Hold
 	door     *door.Door // immutable after the start
+	controls *controls  // nil before it serves
+	problems []string   // that went wrong since it serves
 
 	state   atomic.Value // of string; read by anybody
 	orders  chan func()  // that the loop carries out
@@ -68,6 +71,9 @@ func Run(o Options) (code int, err error) {
 	d.notify(sdnotify.Ready)
 	d.afterwards()
 	d.loop(signals)
+	if err := d.controls.close(answerGrace); err != nil {
+		d.log.Error(err.Error())
+	}
 	return d.code, nil
 }
 
@@ -85,6 +91,7 @@ func (d *Daemon) begin() (ended bool, err error) {
 // afterwards does what can wait until there is somebody who serves.
 func (d *Daemon) afterwards() {
 	d.instance.note(fmt.Sprintf("process %d serves swap on %s", d.o.pid(), d.door.Device()))
+	d.startControl()
 	d.dropPrivileges()
 	if every := sdnotify.Watchdog(); every > 0 {
 		go d.watchdog(every)
@@ -106,9 +113,13 @@ func (d *Daemon) afterwards() {
 	}
 }
 
-// warn says once in a store's life what is not as it should be.
-func (d *Daemon) warn() {
-	list := append(d.o.Warnings, d.door.Warnings()...)
+// answerGrace is how long one who is being answered at the end may take to read it. A successor, and with it all who swap,
+// waits for that.
+const answerGrace = 50 * time.Millisecond
+
+// warnings tell what is not as it should be, and will stay so.
+func (d *Daemon) warnings() []string {
+	list := append(slices.Clone(d.o.Warnings), d.door.Warnings()...)
 	switch {
 	case d.o.Manager != nil && d.o.Keeper == 0 && os.Getenv("FDSTORE") == "":
 		list = append(list, "systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=16")
@@ -118,7 +129,12 @@ func (d *Daemon) warn() {
 	if d.saved.now.Door == config.DoorFUSE {
 		list = append(list, fuseWarning)
 	}
-	for _, w := range list {
+	return list
+}
+
+// warn says so once in a store's life.
+func (d *Daemon) warn() {
+	for _, w := range d.warnings() {
 		d.log.Warn(w)
 	}
 }

@@ -21,6 +21,7 @@ func catchSignals() chan os.Signal {
 // loop is the daemon's life.
 func (d *Daemon) loop(signals <-chan os.Signal) {
 	for !d.done {
+		d.controls.publish()
 		select {
 		case s := <-signals:
 			if err := d.signal(s); err != nil {
@@ -32,6 +33,7 @@ func (d *Daemon) loop(signals <-chan os.Signal) {
 			d.swapIsOff(err)
 		case err := <-d.door.Failed():
 			d.log.Error("a bug of ours: " + err.Error())
+			d.problems = append(d.problems, "a bug of ours: "+err.Error())
 			if err := d.handOver(); err != nil {
 				d.log.Error("cannot be replaced: " + err.Error())
 			}

@@ -106,6 +106,9 @@ func (d *Daemon) swapIsOff(err error) {
 // end takes everything away. Swap is off.
 func (d *Daemon) end() {
 	d.notify(sdnotify.Stopping)
+	if err := d.controls.withdraw(); err != nil {
+		d.log.Error(err.Error())
+	}
 	if d.config.Pool.WipeOnFree {
 		d.pool.Wipe()
 	}
