@@ -63,7 +63,7 @@ func controlCode(err error) int {
 
 func controlCommands() []*cobra.Command {
 	return []*cobra.Command{statusCommand(), compactCommand(), ageCommand(), writebackCommand(), drainCommand(), stopCommand(),
-		reloadCommand(), setCommand(), restartCommand(), upgradeCommand()}
+		reloadCommand(), setCommand()}
 }
 
 // simple makes a command that does one call.

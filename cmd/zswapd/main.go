@@ -37,7 +37,7 @@ func main() {
 		return run.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	code := 0
-	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand(), configCommand(), serveCommand(&code), checkStoreCommand())
+	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand(), configCommand(), serveCommand(&code), checkStoreCommand(), restartCommand(), upgradeCommand())
 	root.AddCommand(controlCommands()...)
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		complain(err)

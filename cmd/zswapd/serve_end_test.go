@@ -62,7 +62,7 @@ func TestServeRefusesToStop(t *testing.T) {
 			state := newState(t)
 			command, set := fakeMemory(t, binary)
 			set(16 << 30)
-			args := append(append(command[1:], "serve", "--keeper", "--state", state, "--config", emptyConfig(t)), smallService...)
+			args := append(append(command[1:], serviceArgs(t, state)...), "--keeper")
 			s := startCommand(t, state, command[0], args...)
 			l := frozen(t, s)
 			set(8 << 20)
@@ -111,7 +111,7 @@ func TestServeWithoutKeeper(t *testing.T) {
 	r, was := s.record(), s.daemon()
 	noErr(t, s.cmd.Process.Kill())
 	s.wait("to notice", func() bool { return s.says("nobody replaces it") })
-	code, says := tryServe(t, "--keeper", "--state", state, "--set", "door=fuse")
+	code, says := tryServe(t, append(serviceArgs(t, state)[1:], "--keeper")...)
 	if code != exitMachine {
 		t.Errorf("a second keeper: exit code %d", code)
 	}
@@ -169,7 +169,7 @@ func TestServeWatchdog(t *testing.T) {
 func TestServeReload(t *testing.T) {
 	needRoot(t)
 	state, file := newState(t), emptyConfig(t)
-	s := startCommand(t, state, binary, append([]string{"serve", "--keeper", "--state", state, "--config", file}, smallService...)...)
+	s := startCommand(t, state, binary, append(serviceArgs(t, state), "--keeper", "--config", file)...)
 	reload := func(text, says string) {
 		t.Helper()
 		noErr(t, os.WriteFile(file, []byte(text), 0o600))

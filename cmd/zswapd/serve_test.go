@@ -27,7 +27,7 @@ func TestServe(t *testing.T) {
 	log := loadtest.WatchKernelLog(t, s.device)
 	l := loadtest.Start(t, newState(t), binary, workloadName)
 	time.Sleep(time.Second)
-	code, says := tryServe(t, "--state", state, "--set", "door=fuse")
+	code, says := tryServe(t, serviceArgs(t, state)[1:]...)
 	if code != exitMachine {
 		t.Errorf("a second daemon: exit code %d", code)
 	}
@@ -76,33 +76,47 @@ func TestServeKilled(t *testing.T) {
 	t.Logf("%d rounds, %d pages compared, slowest touch %v, %d stray kills", l.Rounds, l.Verified, l.Slowest, l.StrayKills)
 }
 
-// TestServeUpgraded replaces the program's file by another build and hands over to it, again and again, under load.
+// TestServeUpgraded hands over to another build, again and again, under load: to one that was put in the place of the program,
+// and to one of another name.
 func TestServeUpgraded(t *testing.T) {
 	needRoot(t)
 	state, program := newState(t), filepath.Join(t.TempDir(), "zswapd")
-	builds := []string{"1.0-a", "1.0-b"}
-	install(t, build(t, builds[0]), program)
+	builds := []string{build(t, "1.0-a"), build(t, "1.0-b")}
+	install(t, builds[0], program)
 	s := startService(t, program, state, "--keeper")
 	log, l := loadtest.WatchKernelLog(t, s.device), loadtest.Start(t, newState(t), binary, workloadName)
 	for i := range *upgradesFlag {
 		l.GoesOn(t)
-		next := builds[(i+1)%2]
-		install(t, build(t, next), program)
-		was := s.daemon()
-		noErr(t, syscall.Kill(was, syscall.SIGUSR2))
-		now := s.replaced(was)
-		mustContain(t, s.log.String(), next+", can read the store")
-		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", now)); exe != program {
-			t.Errorf("process %d runs %s", now, exe)
+		next, args := builds[(i+1)%2], []string{"upgrade", "--socket", socketOf(state)}
+		wantExe := next
+		if i%4 < 2 {
+			install(t, next, program)
+			wantExe = program
 		}
+		o := call(t, append(args, "--binary", wantExe)...)
+		now := s.daemon()
+		mustContain(t, o.out, fmt.Sprintf("process %d, %s, serves in the place of", now, strings.TrimPrefix(filepath.Base(next), "zswapd-")))
+		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", now)); o.code != 0 || exe != wantExe {
+			t.Errorf("exit code %d, process %d runs %s, want %s", o.code, now, exe, wantExe)
+		}
+	}
+	was := s.daemon()
+	noErr(t, syscall.Kill(was, syscall.SIGKILL)) // the next one is of the program that was told last
+	now := s.replaced(was)
+	a, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", now))
+	if i := *upgradesFlag - 1; a != program && i%4 < 2 || a == program && i%4 >= 2 {
+		t.Errorf("after a kill %s runs", a)
+	}
+	if o := call(t, "restart", "--socket", socketOf(state)); o.code != 0 {
+		t.Errorf("restart: exit code %d", o.code)
 	}
 	noErr(t, l.Finish())
 	if lines := log.Complaints(); len(lines) > 0 {
 		t.Errorf("the kernel says %q", lines)
 	}
 	s.stop()
-	if n := strings.Count(s.log.String(), "handing over to the next daemon"); n != *upgradesFlag {
-		t.Errorf("%d hand-overs, want %d", n, *upgradesFlag)
+	if n := strings.Count(s.log.String(), "handing over to the next daemon"); n != *upgradesFlag+1 {
+		t.Errorf("%d hand-overs, want %d", n, *upgradesFlag+1)
 	}
 	t.Logf("%d rounds, %d pages compared, slowest touch %v", l.Rounds, l.Verified, l.Slowest)
 }
@@ -120,18 +134,17 @@ func TestServeBadUpgrade(t *testing.T) {
 		{script(t, "#!/bin/sh\necho I can do anything\n"), "I can do anything"},
 		{script(t, "no program"), "exec format error"},
 	} {
-		install(t, c.program, program)
-		noErr(t, syscall.Kill(was, syscall.SIGUSR2))
-		s.wait("to refuse", func() bool { return s.says(c.says) })
-		mustContain(t, s.log.String(), "cannot take over, so this one goes on")
-		time.Sleep(200 * time.Millisecond)
+		o := call(t, "upgrade", "--socket", socketOf(state), "--binary", c.program)
+		if o.code != exitRefused {
+			t.Errorf("exit code %d", o.code)
+		}
+		mustContain(t, o.errors, c.says, "cannot take over, so this one goes on")
 		if now := s.daemon(); now != was || !alive(was) {
 			t.Fatalf("process %d serves in the place of %d", now, was)
 		}
 		l.GoesOn(t)
 	}
-	install(t, binary, program)
-	noErr(t, syscall.Kill(was, syscall.SIGUSR2))
+	noErr(t, syscall.Kill(was, syscall.SIGUSR2)) // as systemctl restart does
 	s.replaced(was)
 	noErr(t, l.Finish())
 	s.stop()

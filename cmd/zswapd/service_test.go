@@ -53,15 +53,20 @@ const (
 	endLimit   = 30 * time.Second
 )
 
-// smallService are the settings of a service for tests.
-var smallService = []string{"--set", fmt.Sprintf("control.socket=/tmp/zswapd-test-%d/control.sock", os.Getpid()), "--set", "door=fuse", "--set", "swap.size=256MiB", "--set", "pool.max_pool_size=256MiB", "--set", "swap.priority=32767"}
-
 // startService starts one and waits until it serves. When the test ends it is stopped, whatever happened.
 func startService(t *testing.T, program, state string, args ...string) *service {
 	t.Helper()
 	needRoot(t)
-	return startCommand(t, state, program, append([]string{"serve", "--state", state, "--config", emptyConfig(t)}, append(smallService, args...)...)...)
+	return startCommand(t, state, program, append(serviceArgs(t, state), args...)...)
 }
+
+// serviceArgs are the arguments of a service for tests.
+func serviceArgs(t *testing.T, state string) []string {
+	return []string{"serve", "--state", state, "--config", emptyConfig(t), "--set", "control.socket=" + socketOf(state), "--set", "door=fuse",
+		"--set", "swap.size=256MiB", "--set", "pool.max_pool_size=256MiB", "--set", "swap.priority=32767"}
+}
+
+func socketOf(state string) string { return filepath.Join(state, "control.sock") }
 
 // emptyConfig returns a configuration that says nothing.
 func emptyConfig(t *testing.T) string {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +17,6 @@ import (
 // Times of waiting for the daemon.
 const (
 	lookEvery  = 200 * time.Millisecond
-	awayLimit  = 10 * time.Second // that a daemon may be away while it is replaced
 	replyLimit = 10 * time.Second // of one look
 )
 
@@ -122,53 +119,4 @@ func swapLeft() (show func(int64), end func()) {
 	}
 	l := run.NewLiveLine(os.Stderr, width)
 	return func(left int64) { l.Show("bringing back what is swapped out, " + control.Size(left) + " left") }, l.Clear
-}
-
-func restartCommand() *cobra.Command {
-	return simple("restart", "Start the daemon anew; swap stays on", "Hand over to a new process of the same program, without turning swap off.", cobra.NoArgs, nil,
-		func(ctx context.Context, c *control.Client, _ []string, out io.Writer) error {
-			return replace(ctx, c, "", out)
-		})
-}
-
-func upgradeCommand() *cobra.Command {
-	var program string
-	return simple("upgrade [--binary FILE]", "Hand over to another build; swap stays on",
-		`Hand over to another build of zswapd without turning swap off: the file that the daemon was started from, or --binary. It is
-first asked whether it can read the pages of the one that runs; if not, that one goes on.`, cobra.NoArgs,
-		func(c *cobra.Command) { c.Flags().StringVar(&program, "binary", "", "the other build") },
-		func(ctx context.Context, c *control.Client, _ []string, out io.Writer) (err error) {
-			if program != "" {
-				if program, err = filepath.Abs(program); err != nil {
-					return err
-				}
-			}
-			return replace(ctx, c, program, out)
-		})
-}
-
-// replace begins a hand-over and waits until another process answers.
-func replace(ctx context.Context, c *control.Client, program string, out io.Writer) error {
-	before, err := c.Info(ctx)
-	if err != nil {
-		return err
-	}
-	if err := c.Upgrade(ctx, program); err != nil {
-		return err
-	}
-	for limit := time.Now().Add(awayLimit); ; sleep(ctx, 20*time.Millisecond) {
-		now, err := look(ctx, c)
-		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("no longer waited for: %w", context.Cause(ctx))
-		case err == nil && now.PID != before.PID:
-			_, err := fmt.Fprintf(out, "process %d, version %s, serves in the place of process %d, version %s; swap stayed on\n",
-				now.PID, now.Version, before.PID, before.Version)
-			return err
-		case time.Now().After(limit) && err != nil:
-			return fmt.Errorf("process %d has handed over, and nobody answers after %v: %w", before.PID, awayLimit, err)
-		case time.Now().After(limit):
-			return fmt.Errorf("process %d still serves%s", before.PID, lastError(ctx, c))
-		}
-	}
 }

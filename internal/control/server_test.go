@@ -31,7 +31,7 @@ func start(t testing.TB, d control.Daemon, o control.Options) string {
 	}
 	s, err := control.Start(d, o)
 	noErr(t, err)
-	t.Cleanup(func() { noErr(t, s.Close(time.Second)) })
+	t.Cleanup(func() { noErr(t, s.Close()) })
 	return o.Path
 }
 
@@ -185,8 +185,39 @@ func TestNobodyThere(t *testing.T) {
 	c, ctx = client(t, filepath.Join(dir, "control.sock"))
 	_, err = c.Status(ctx)
 	noErr(t, err)
-	noErr(t, s.Close(time.Second))
+	noErr(t, s.Close())
 	if _, err := c.Status(ctx); !errors.Is(err, control.ErrNoDaemon) {
 		t.Error(err)
+	}
+}
+
+// slow is a daemon that compacts until it is told to end, and says when it has.
+type slow struct {
+	*controltest.Daemon
+	begun, ended chan struct{}
+}
+
+func (s slow) Compact(ctx context.Context) (control.Work, error) {
+	close(s.begun)
+	<-ctx.Done()
+	time.Sleep(50 * time.Millisecond)
+	close(s.ended)
+	return control.Work{}, ctx.Err()
+}
+
+// When Close returns, nobody is at work for a client any more: what he worked on may be closed.
+func TestCloseWaitsForWhoIsAtWork(t *testing.T) {
+	d := slow{busy(t), make(chan struct{}), make(chan struct{})}
+	path := filepath.Join(t.TempDir(), "control.sock")
+	s, err := control.Start(d, control.Options{Path: path})
+	noErr(t, err)
+	c, ctx := client(t, path)
+	go func() { _, _ = c.Compact(ctx) }()
+	<-d.begun
+	noErr(t, s.Close())
+	select {
+	case <-d.ended:
+	default:
+		t.Error("it still compacts")
 	}
 }

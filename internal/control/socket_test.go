@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/zswapd/zswapd/internal/control"
 )
@@ -62,14 +61,14 @@ func TestCloseRemovesItsOwn(t *testing.T) {
 	noErr(t, err)
 	noErr(t, os.Remove(path))
 	next := start(t, d, control.Options{Path: path})
-	noErr(t, s.Close(time.Second))
+	noErr(t, s.Close())
 	c, ctx := client(t, next)
 	_, err = c.Status(ctx)
 	noErr(t, err)
 	one := filepath.Join(t.TempDir(), "control.sock")
 	s, err = control.Start(d, control.Options{Path: one})
 	noErr(t, err)
-	noErr(t, s.Close(time.Second))
+	noErr(t, s.Close())
 	if _, err := os.Lstat(one); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
@@ -102,13 +101,13 @@ func TestMetricsOverTCP(t *testing.T) {
 	for _, bad := range []string{"0.0.0.0:0", "192.0.2.1:0", "[::]:0", "localhost:1", "127.0.0.1", ""} {
 		if s, err := control.StartMetrics(bad, http.NotFoundHandler(), nil); err == nil {
 			t.Errorf("%q is taken", bad)
-			noErr(t, s.Close(time.Second))
+			noErr(t, s.Close())
 		}
 	}
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello 1\n")) })
 	s, err := control.StartMetrics("127.0.0.1:0", hello, nil)
 	noErr(t, err)
-	defer func() { noErr(t, s.Close(time.Second)) }()
+	defer func() { noErr(t, s.Close()) }()
 	for path, want := range map[string]int{"/metrics": 200, "/v1/status": 404, "/": 404} {
 		a, err := http.Get("http://" + s.Addr().String() + path)
 		noErr(t, err)

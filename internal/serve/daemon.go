@@ -3,13 +3,14 @@ package serve
 import (
 	"fmt"
 	"os"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/control"
 	"github.com/zswapd/zswapd/internal/door"
 	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/pmqos"
@@ -43,20 +44,27 @@ type Daemon struct {
 	pool     *zpool.Pool // immutable after the start
 	hold     *pmqos.Hold
 	door     *door.Door // immutable after the start
-	controls *controls  // nil before it serves
-	problems []string   // that went wrong since it serves
 
 	state   atomic.Value // of string; read by anybody
 	orders  chan func()  // that the loop carries out
 	drained chan error   // the end of a swapoff
+	leaving bool         // a successor is to be made room for, when whoever asked has got his answer
+	ending  bool         // likewise, the end is to come
 	done    bool         // the loop is to end, with code
 	code    int
+	over    chan struct{} // closed at the end of the loop
+	servers []*control.Server
+
+	mu       sync.Mutex // for others than the loop to read, and the loop to write: config, pending, and
+	told     saved      // what is saved, as far as it does not change
+	problems []string   // what went wrong; written by anybody
+	warnings []string   // what could be better
 }
 
 // Run serves until it is told to stop, or to hand over, and returns the exit code of the process. guard.Protect and what is
 // in doc.go's first column must have been called.
 func Run(o Options) (code int, err error) {
-	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1), code: sdnotify.HandOver}
+	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1), over: make(chan struct{}), code: sdnotify.HandOver}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
 	ended, err := d.begin()
@@ -71,10 +79,7 @@ func Run(o Options) (code int, err error) {
 	d.notify(sdnotify.Ready)
 	d.afterwards()
 	d.loop(signals)
-	if err := d.controls.close(answerGrace); err != nil {
-		d.log.Error(err.Error())
-	}
-	return d.code, nil
+	return d.code, d.goPrivate()
 }
 
 // begin opens a door or adopts one.
@@ -91,17 +96,16 @@ func (d *Daemon) begin() (ended bool, err error) {
 // afterwards does what can wait until there is somebody who serves.
 func (d *Daemon) afterwards() {
 	d.instance.note(fmt.Sprintf("process %d serves swap on %s", d.o.pid(), d.door.Device()))
-	d.startControl()
 	d.dropPrivileges()
+	d.told = d.saved.now
+	d.goPublic()
 	if every := sdnotify.Watchdog(); every > 0 {
 		go d.watchdog(every)
 	}
 	if d.o.Keeper != 0 {
 		go d.watchKeeper()
 	}
-	if d.saved.now.Restarts == 0 {
-		d.warn()
-	}
+	d.warn(d.saved.now.Restarts == 0)
 	if d.saved.now.Restarts > 0 {
 		_, _ = d.reload() // it has said what is wrong
 	}
@@ -113,13 +117,9 @@ func (d *Daemon) afterwards() {
 	}
 }
 
-// answerGrace is how long one who is being answered at the end may take to read it. A successor, and with it all who swap,
-// waits for that.
-const answerGrace = 50 * time.Millisecond
-
-// warnings tell what is not as it should be, and will stay so.
-func (d *Daemon) warnings() []string {
-	list := append(slices.Clone(d.o.Warnings), d.door.Warnings()...)
+// warn notes what is not as it should be. A successor does not say it again.
+func (d *Daemon) warn(say bool) {
+	list := append(d.o.Warnings, d.door.Warnings()...)
 	switch {
 	case d.o.Manager != nil && d.o.Keeper == 0 && os.Getenv("FDSTORE") == "":
 		list = append(list, "systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=16")
@@ -129,14 +129,14 @@ func (d *Daemon) warnings() []string {
 	if d.saved.now.Door == config.DoorFUSE {
 		list = append(list, fuseWarning)
 	}
-	return list
-}
-
-// warn says so once in a store's life.
-func (d *Daemon) warn() {
-	for _, w := range d.warnings() {
-		d.log.Warn(w)
+	for _, w := range list {
+		if say {
+			d.log.Warn(w)
+		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.warnings = list
 }
 
 func (d *Daemon) setState(s string) {

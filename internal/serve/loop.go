@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -20,8 +22,8 @@ func catchSignals() chan os.Signal {
 
 // loop is the daemon's life.
 func (d *Daemon) loop(signals <-chan os.Signal) {
+	defer close(d.over)
 	for !d.done {
-		d.controls.publish()
 		select {
 		case s := <-signals:
 			if err := d.signal(s); err != nil {
@@ -33,7 +35,13 @@ func (d *Daemon) loop(signals <-chan os.Signal) {
 			d.swapIsOff(err)
 		case err := <-d.door.Failed():
 			d.log.Error("a bug of ours: " + err.Error())
-			d.problems = append(d.problems, "a bug of ours: "+err.Error())
+			d.leaving = true
+		}
+		if d.ending {
+			d.end()
+		}
+		if d.leaving {
+			d.leaving = false
 			if err := d.handOver(); err != nil {
 				d.log.Error("cannot be replaced: " + err.Error())
 			}
@@ -55,30 +63,47 @@ func (d *Daemon) signal(s os.Signal) error {
 	return nil
 }
 
-// do has the loop carry something out, and waits for it. It is for other goroutines.
-func (d *Daemon) do(f func() error) error {
+// do has the loop carry something out, and waits for it; if the loop does not come to it before ctx ends, it is not done. It
+// is for other goroutines.
+func (d *Daemon) do(ctx context.Context, f func() error) error {
 	result := make(chan error, 1)
-	d.orders <- func() { result <- f() }
-	return <-result
+	select {
+	case d.orders <- func() { result <- f() }:
+		return <-result
+	case <-d.over:
+		return ErrEnding
+	case <-ctx.Done():
+		return fmt.Errorf("it is busy, and has not begun with that: %w", ctx.Err())
+	}
 }
 
-// handOver leaves everything to a successor, which the manager starts. If nobody keeps what must outlive this process, it
-// refuses.
+// ErrEnding: there is nobody who takes orders any more.
+var ErrEnding = errors.New("it is about to end")
+
+// handOver leaves everything to a successor, which the manager starts.
 func (d *Daemon) handOver() error {
-	if s := d.State(); s != StateServing {
-		return fmt.Errorf("not now: it is %s", s)
-	}
-	if d.o.Manager == nil {
-		return fmt.Errorf("nobody keeps what is swapped out while this process is replaced: start it with --keeper, or as a unit of systemd")
-	}
-	if err := d.o.Manager.Barrier(); err != nil { // it is there
+	if err := d.canHandOver(); err != nil {
 		return err
 	}
 	d.notify(sdnotify.Status("handing over"))
 	d.log.Info("handing over to the next daemon")
+	if err := d.goPrivate(); err != nil {
+		d.log.Error(err.Error())
+	}
 	if err := d.door.Release(); err != nil {
 		d.log.Error(err.Error()) // what it is about is in the manager's store all the same
 	}
 	d.done, d.code = true, sdnotify.HandOver
 	return nil
+}
+
+// canHandOver returns why not: nobody keeps what must outlive this process.
+func (d *Daemon) canHandOver() error {
+	if s := d.State(); s != StateServing {
+		return fmt.Errorf("not now: it is %s", s)
+	}
+	if d.o.Manager == nil {
+		return errors.New("nobody keeps what is swapped out while this process is replaced: start it with --keeper, or as a unit of systemd")
+	}
+	return d.o.Manager.Barrier() // it is there
 }

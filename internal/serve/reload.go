@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"go.uber.org/zap/zapcore"
@@ -59,11 +60,12 @@ func (d *Daemon) reload() ([]change, error) {
 
 // apply applies what can change at once. Of the rest it says what it takes.
 func (d *Daemon) apply(c *config.Config) (changes []change) {
+	pending := maps.Clone(d.pending)
 	for _, diff := range config.Diff(d.config, c) {
 		one := change{Change: diff}
-		if inForce, ok := d.pending[one.Key]; ok {
+		if inForce, ok := pending[one.Key]; ok {
 			if one.Old = inForce; one.New == inForce { // back to what it is
-				delete(d.pending, one.Key)
+				delete(pending, one.Key)
 				continue
 			}
 		}
@@ -78,12 +80,12 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 			one.Need = config.Restart
 		}
 		if !one.applied {
-			d.pending[one.Key] = one.Old
+			pending[one.Key] = one.Old
 		}
 		changes = append(changes, one)
 		d.log.Info("configuration: " + one.String())
 	}
-	d.config = c
+	d.setConfig(c, pending)
 	err := d.saved.change(func(s *saved) {
 		if rate := c.Serve.LatencyHold; d.pending["serve.latency_hold"] != "" {
 			s.HoldRate = resolveHold(rate)

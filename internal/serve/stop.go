@@ -26,7 +26,7 @@ const (
 // stop turns swap off and then ends the daemon. It returns when that has begun, or is refused.
 func (d *Daemon) stop(force bool) error {
 	if d.State() == StateDrained {
-		d.end()
+		d.ending = true
 		return nil
 	}
 	return d.off(StateStopping, force)
@@ -106,7 +106,7 @@ func (d *Daemon) swapIsOff(err error) {
 // end takes everything away. Swap is off.
 func (d *Daemon) end() {
 	d.notify(sdnotify.Stopping)
-	if err := d.controls.withdraw(); err != nil {
+	if err := d.goPrivate(); err != nil {
 		d.log.Error(err.Error())
 	}
 	if d.config.Pool.WipeOnFree {

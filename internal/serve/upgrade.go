@@ -28,9 +28,12 @@ const (
 	checkSavedFD = 4
 )
 
-// upgrade hands over to another program, or to the same anew: "". It is first asked whether it can read our store; if not, we
-// go on as before.
+// upgrade decides to hand over to another program, or to the same anew: "". It is first asked whether it can read our store;
+// if not, we go on as before. The loop hands over when whoever asked has got his answer.
 func (d *Daemon) upgrade(program string) error {
+	if err := d.canHandOver(); err != nil {
+		return err
+	}
 	self, err := selfPath()
 	if err != nil {
 		return err
@@ -50,7 +53,8 @@ func (d *Daemon) upgrade(program string) error {
 		d.notify(sdnotify.Binary(program))
 	}
 	_, _ = d.reload() // what a successor goes by
-	return d.handOver()
+	d.leaving = true
+	return nil
 }
 
 // check runs a program beside us to see whether it can read the store, and returns its version.

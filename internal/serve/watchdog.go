@@ -69,6 +69,8 @@ func (d *Daemon) watchKeeper() {
 			break
 		}
 	}
-	d.log.Error(fmt.Sprintf("the keeper, process %d, is gone: this daemon serves on, but nobody replaces it. If it ends now, "+
-		"what is swapped out is lost. Stop it in a quiet moment (kill -TERM %d), and start anew", d.o.Keeper, os.Getpid()))
+	text := fmt.Sprintf("the keeper, process %d, is gone: this daemon serves on, but nobody replaces it. If it ends now, "+
+		"what is swapped out is lost. Stop it in a quiet moment (zswapd stop, or kill -TERM %d), and start anew", d.o.Keeper, os.Getpid())
+	d.log.Error(text)
+	d.problem(text)
 }
