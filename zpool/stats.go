@@ -51,6 +51,7 @@ type Stats struct {
 	ObjectsMigrated            uint64 // objects moved by compaction
 
 	StoreTime, LoadTime histogram.Snapshot // per page
+	CompactionPause     histogram.Snapshot // time that compaction held the lock of a size class
 }
 
 // Stats adds the numbers up. It costs some microseconds and stops nobody; counters that are bumped meanwhile may
@@ -62,6 +63,7 @@ func (p *Pool) Stats() (s Stats) {
 		MemoryBytes: b.Used(), PeakMemoryBytes: b.Peak(), LimitBytes: b.Limit(), PoolLimitHit: p.limitHit.Load(),
 	}
 	s.PagesCompacted, s.ObjectsMigrated = p.zs.Moved()
+	s.CompactionPause = p.zs.Pauses()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.mu.workers {

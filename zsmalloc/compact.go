@@ -1,6 +1,11 @@
 package zsmalloc
 
-import "github.com/zswapd/zswapd/internal/invariant"
+import (
+	"time"
+
+	"github.com/zswapd/zswapd/internal/histogram"
+	"github.com/zswapd/zswapd/internal/invariant"
+)
 
 // Compaction says what one or more steps of compaction did.
 type Compaction struct {
@@ -48,8 +53,11 @@ func (p *Pool) Compact(budget int) (r Compaction, more bool) {
 func (p *Pool) compactClass(c *class, budget int) (r Compaction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.mu.frames
+	before, began := c.mu.frames, time.Time{}
 	for stop := false; !stop && c.freeableFramesLocked() > 0; {
+		if began.IsZero() {
+			began = time.Now()
+		}
 		var step Compaction
 		dst := p.fullestLocked(c)
 		src := p.emptiestLocked(c, dst)
@@ -68,8 +76,15 @@ func (p *Pool) compactClass(c *class, budget int) (r Compaction) {
 	r.Frames = before - c.mu.frames
 	p.objectsMigrated.Add(uint64(r.Objects))
 	p.framesCompacted.Add(uint64(r.Frames))
+	if !began.IsZero() {
+		p.pauses.Observe(time.Since(began))
+	}
 	return r
 }
+
+// Pauses returns how long compaction held the lock of a size class each time that it had something to do there: as long as
+// that, users of the class had to wait at most.
+func (p *Pool) Pauses() histogram.Snapshot { return p.pauses.Snapshot() }
 
 // fullestLocked returns the run of the fullest zspage that can take an object without new memory: compaction must
 // work when there is none. 0 for none. Preconditions for all below: c.mu is held.

@@ -134,3 +134,31 @@ func BenchmarkCompact(b *testing.B) {
 		})
 	}
 }
+
+// Each time that a class was locked to compact it is one pause; looking for something to do is none.
+func TestPauses(t *testing.T) {
+	p := newTestPool(t, Options{}, 16<<20)
+	var all []object
+	for i := range 2000 {
+		all = append(all, mustPut(t, p, uint64(i), 900))
+	}
+	p.Compact(DefaultBudget) // what was committed ahead
+	before := p.Pauses()
+	p.Compact(DefaultBudget)
+	if s := p.Pauses().Sub(&before); s.Count != 0 {
+		t.Errorf("%d pauses with nothing to do", s.Count)
+	}
+	for i, o := range all {
+		if i%4 != 0 {
+			noErr(t, p.Free(o.h))
+		}
+	}
+	began, steps := time.Now(), uint64(0)
+	for more := true; more; steps++ {
+		_, more = p.Compact(DefaultBudget)
+	}
+	took := time.Since(began)
+	if s := p.Pauses().Sub(&before); s.Count == 0 || s.Count > steps || s.Sum > took {
+		t.Errorf("%d pauses of %v in all; it was %d steps of one class in %v", s.Count, s.Sum, steps, took)
+	}
+}

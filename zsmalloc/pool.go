@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/histogram"
 	"github.com/zswapd/zswapd/internal/invariant"
 )
 
@@ -67,7 +68,8 @@ type Pool struct {
 	nextClass int         // where the next one goes on; guarded by compactMu
 
 	readyFrames     atomic.Int64
-	framesCompacted atomic.Uint64 // frames that compaction freed
+	framesCompacted atomic.Uint64       // frames that compaction freed
+	pauses          histogram.Histogram // see Pauses
 	objectsMigrated atomic.Uint64
 }
 

@@ -39,6 +39,7 @@ func main() {
 	})
 	code := 0
 	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand(), configCommand(), serveCommand(&code), checkStoreCommand(), restartCommand(), upgradeCommand())
+	root.AddCommand(controlCommands()...)
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		complain(err)
 		os.Exit(exitCode(err))
@@ -61,6 +62,9 @@ func exitCode(err error) int {
 	var usage run.UsageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return exitUsage
+	}
+	if code := controlCode(err); code != 0 {
+		return code
 	}
 	return exitMachine
 }

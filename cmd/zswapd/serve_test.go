@@ -135,7 +135,7 @@ func TestServeBadUpgrade(t *testing.T) {
 		{script(t, "no program"), "exec format error"},
 	} {
 		o := call(t, "upgrade", "--socket", socketOf(state), "--binary", c.program)
-		if o.code != exitMachine {
+		if o.code != exitRefused {
 			t.Errorf("exit code %d", o.code)
 		}
 		mustContain(t, o.errors, c.says, "cannot take over, so this one goes on")

@@ -71,18 +71,18 @@ func NewClient(path string) *Client {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Status asks for what a person wants to know.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return get[Status](c, ctx, http.MethodGet, "/v1/status", nil)
 }
 
 // Info asks what the daemon is.
-func (c *Client) Info(ctx context.Context) (i Info, err error) {
-	return i, c.call(ctx, http.MethodGet, "/v1/info", nil, &i)
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	return get[Info](c, ctx, http.MethodGet, "/v1/info", nil)
 }
 
 // Stats asks for all numbers.
-func (c *Client) Stats(ctx context.Context) (s Stats, err error) {
-	return s, c.call(ctx, http.MethodGet, "/v1/stats", nil, &s)
+func (c *Client) Stats(ctx context.Context) (Stats, error) {
+	return get[Stats](c, ctx, http.MethodGet, "/v1/stats", nil)
 }
 
 // Settings asks for the settings in force.
@@ -100,23 +100,23 @@ func (c *Client) Events(ctx context.Context) ([]Event, error) {
 }
 
 // Health asks whether all is well. That it is not is no error.
-func (c *Client) Health(ctx context.Context) (h Health, err error) {
-	return h, c.call(ctx, http.MethodGet, "/v1/health", nil, &h)
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	return get[Health](c, ctx, http.MethodGet, "/v1/health", nil)
 }
 
 // Compact is Daemon.Compact; those below are likewise.
-func (c *Client) Compact(ctx context.Context) (w Work, err error) {
-	return w, c.call(ctx, http.MethodPost, "/v1/compact", nil, &w)
+func (c *Client) Compact(ctx context.Context) (Work, error) {
+	return get[Work](c, ctx, http.MethodPost, "/v1/compact", nil)
 }
 
 // Age makes all pages older.
-func (c *Client) Age(ctx context.Context) (w Work, err error) {
-	return w, c.call(ctx, http.MethodPost, "/v1/age", nil, &w)
+func (c *Client) Age(ctx context.Context) (Work, error) {
+	return get[Work](c, ctx, http.MethodPost, "/v1/age", nil)
 }
 
 // WriteBack writes the coldest pages to the backing file; bytes 0: all that is idle.
-func (c *Client) WriteBack(ctx context.Context, bytes int64) (w Work, err error) {
-	return w, c.call(ctx, http.MethodPost, "/v1/writeback", writeBackRequest{bytes}, &w)
+func (c *Client) WriteBack(ctx context.Context, bytes int64) (Work, error) {
+	return get[Work](c, ctx, http.MethodPost, "/v1/writeback", writeBackRequest{bytes})
 }
 
 // Drain begins to turn swap off, and returns the daemon's state.
@@ -133,7 +133,7 @@ func (c *Client) Stop(ctx context.Context, force bool) (state string, err error)
 	return a.State, err
 }
 
-// Upgrade makes the daemon hand over to another program, or with "" to its own file anew.
+// Upgrade begins to hand over to another program, or to the same anew: "".
 func (c *Client) Upgrade(ctx context.Context, program string) error {
 	return c.call(ctx, http.MethodPost, "/v1/upgrade", upgradeRequest{program}, &begunAnswer{})
 }
@@ -146,8 +146,14 @@ func (c *Client) Reload(ctx context.Context) ([]Change, error) {
 }
 
 // Set changes a setting.
-func (c *Client) Set(ctx context.Context, key, value string) (ch Change, err error) {
-	return ch, c.call(ctx, http.MethodPut, "/v1/settings/"+url.PathEscape(key), setRequest{value}, &ch)
+func (c *Client) Set(ctx context.Context, key, value string) (Change, error) {
+	return get[Change](c, ctx, http.MethodPut, "/v1/settings/"+url.PathEscape(key), setRequest{value})
+}
+
+// get is call, for an answer of one type.
+func get[T any](c *Client, ctx context.Context, method, path string, body any) (v T, err error) {
+	err = c.call(ctx, method, path, body, &v)
+	return v, err
 }
 
 // call sends one request, with body in JSON unless it is nil, and reads the answer into v.

@@ -30,14 +30,14 @@ type Daemon interface {
 	// Stop is Drain, and then the end of the daemon.
 	Stop(ctx context.Context, force bool) error
 
-	// Upgrade hands over to another program, or with "" to the daemon's own file anew, with swap on. It is refused if the
-	// program cannot read the store. When it returns that is decided, and the daemon about to be replaced.
-	Upgrade(ctx context.Context, program string) error
-
 	// Reload reads the configuration again, and applies what can change live. One that is broken changes nothing.
 	Reload(ctx context.Context) ([]Change, error)
-	// Set changes one setting until the daemon ends.
+	// Set changes one setting, one that can change live, until the configuration is read again.
 	Set(ctx context.Context, key, value string) (Change, error)
+
+	// Upgrade begins to hand over to another program, or to the same anew if it is "": swap stays on. One that cannot
+	// read the store is refused.
+	Upgrade(ctx context.Context, program string) error
 }
 
 // What a change can end in, beside success and failure.
@@ -75,7 +75,8 @@ type Info struct {
 	Compressor string   `json:"compressor"`
 	RAMBytes   int64    `json:"ram_bytes"` // of the machine
 	CPUs       int      `json:"cpus"`
-	Problems   []string `json:"problems"` // what is not as it should be, a line each
+	Problems   []string `json:"problems"` // what went wrong, a line each
+	Warnings   []string `json:"warnings"` // what could be better, a line each
 }
 
 // Door is the way from the kernel to the pool.

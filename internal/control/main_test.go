@@ -41,6 +41,7 @@ func ask(path, call string) {
 		"drain":     func() error { _, err := c.Drain(ctx, true); return err },
 		"stop":      func() error { _, err := c.Stop(ctx, true); return err },
 		"reload":    func() error { _, err := c.Reload(ctx); return err },
+		"upgrade":   func() error { return c.Upgrade(ctx, "/bin/true") },
 		"set":       func() error { _, err := c.Set(ctx, "pool.limit", "1"); return err },
 	}
 	err := calls[call]()

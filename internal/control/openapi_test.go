@@ -48,7 +48,8 @@ func described(t testing.TB, path string) *openapi3.T {
 
 // bodies are requests that get something done, or asked, by path.
 var bodies = map[string]string{
-	"/v1/settings/{key}": `{"value":"3145728"}`, "/v1/drain": `{"force":true}`, "/v1/stop": `{}`, "/v1/upgrade": `{"program":"/usr/bin/zswapd"}`, "/v1/writeback": `{"bytes":4096}`,
+	"/v1/settings/{key}": `{"value":"3145728"}`, "/v1/drain": `{"force":true}`, "/v1/stop": `{}`, "/v1/writeback": `{"bytes":4096}`,
+	"/v1/upgrade": `{"program":"/usr/bin/zswapd"}`,
 }
 
 // Everything that the description names answers, and each answer has all the fields that are described, and no others.

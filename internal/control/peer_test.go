@@ -76,7 +76,7 @@ func TestOtherUsers(t *testing.T) {
 	if got := as(t, stranger, strangerGroup, program, path, "status"); got != "done" {
 		t.Errorf("status, as one of the group: %s", got)
 	}
-	for _, call := range []string{"compact", "age", "writeback", "drain", "stop", "reload", "set"} {
+	for _, call := range []string{"compact", "age", "writeback", "drain", "stop", "reload", "upgrade", "set"} {
 		if got := as(t, stranger, strangerGroup, program, path, call); !strings.HasPrefix(got, "denied: only root may do that") {
 			t.Errorf("%s, as one of the group: %s", call, got)
 		}

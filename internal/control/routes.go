@@ -29,11 +29,11 @@ type (
 	forceRequest struct {
 		Force bool `json:"force"`
 	}
-	upgradeRequest struct {
-		Program string `json:"program"`
-	}
 	setRequest struct {
 		Value string `json:"value"`
+	}
+	upgradeRequest struct {
+		Program string `json:"program"`
 	}
 )
 
@@ -111,6 +111,13 @@ func (h *handler) changes() map[string]func(ctx context.Context, r *http.Request
 		},
 		"POST /v1/drain": begin(d.Drain),
 		"POST /v1/stop":  begin(d.Stop),
+		"POST /v1/reload": func(ctx context.Context, r *http.Request) (any, error) {
+			if err := body(r, &struct{}{}); err != nil {
+				return nil, err
+			}
+			c, err := d.Reload(ctx)
+			return changesAnswer{list(c)}, err
+		},
 		"POST /v1/upgrade": func(ctx context.Context, r *http.Request) (any, error) {
 			var b upgradeRequest
 			if err := body(r, &b); err != nil {
@@ -118,13 +125,6 @@ func (h *handler) changes() map[string]func(ctx context.Context, r *http.Request
 			}
 			err := d.Upgrade(ctx, b.Program)
 			return begunAnswer{d.Info().State}, err
-		},
-		"POST /v1/reload": func(ctx context.Context, r *http.Request) (any, error) {
-			if err := body(r, &struct{}{}); err != nil {
-				return nil, err
-			}
-			c, err := d.Reload(ctx)
-			return changesAnswer{list(c)}, err
 		},
 		"PUT /v1/settings/{key}": func(ctx context.Context, r *http.Request) (any, error) {
 			var b setRequest

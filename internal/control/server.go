@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -27,6 +28,7 @@ const (
 	turnDeadline    = 5 * time.Second  // to wait for one's turn
 	answerDeadline  = 15 * time.Second // from the head of the request to the end of the answer
 	idleDeadline    = 60 * time.Second // between two requests
+	answerGrace     = time.Second      // for answers that are under way when the server is closed
 	workDeadline    = 60 * time.Second // of a change; then it answers with what was done until then
 )
 
@@ -47,6 +49,9 @@ type Server struct {
 	addr   net.Addr
 	done   chan struct{}
 	remove func() error // of the socket
+
+	end  context.CancelFunc // of the context of all requests
+	gate sync.RWMutex       // held for reading while a request is answered; at the end locked for good
 }
 
 // Start takes the socket and answers for the daemon until Close. A stale socket, whose daemon is dead, is taken over; if its
@@ -75,8 +80,16 @@ func StartMetrics(addr string, metrics http.Handler, logTo func(msg string)) (*S
 }
 
 func serve(l *doorkeeper, h http.Handler, remove func() error) *Server {
-	s := &Server{done: make(chan struct{}), addr: l.Addr(), remove: remove, http: http.Server{
-		Handler:           h,
+	all, end := context.WithCancel(context.Background())
+	s := &Server{done: make(chan struct{}), addr: l.Addr(), remove: remove, end: end}
+	s.http = http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if s.gate.TryRLock() {
+				defer s.gate.RUnlock()
+				h.ServeHTTP(w, r)
+			}
+		}),
+		BaseContext:       func(net.Listener) context.Context { return all },
 		ReadHeaderTimeout: headDeadline,
 		ReadTimeout:       requestDeadline,
 		WriteTimeout:      answerDeadline,
@@ -86,7 +99,7 @@ func serve(l *doorkeeper, h http.Handler, remove func() error) *Server {
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, c.(*guest).peer)
 		},
-	}}
+	}
 	go func() {
 		defer close(s.done)
 		_ = s.http.Serve(l) // it ends with Close
@@ -97,15 +110,18 @@ func serve(l *doorkeeper, h http.Handler, remove func() error) *Server {
 // Addr returns the address that the server listens to.
 func (s *Server) Addr() net.Addr { return s.addr }
 
-// Close removes the socket, gives those who are being answered a second to get their answer, and ends. It may be called from
-// a Daemon's method, but not be waited for there.
+// Close removes the socket, gives those who are being answered a second to get their answer, and ends. Then it waits until no
+// method of the Daemon's runs for a client any more: their contexts are ended. The Daemon may call it, but not from one of
+// those methods.
 func (s *Server) Close() error {
 	err := s.remove()
-	ctx, stop := context.WithTimeout(context.Background(), time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), answerGrace)
 	defer stop()
 	if s.http.Shutdown(ctx) != nil {
 		err = errors.Join(err, s.http.Close())
 	}
+	s.end()
 	<-s.done
+	s.gate.Lock()
 	return err
 }

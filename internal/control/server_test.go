@@ -133,6 +133,7 @@ func TestChanges(t *testing.T) {
 		"negative":  {second(c.WriteBack(ctx, -1)), control.ErrInvalid, "bytes = -1"},
 		"drain":     {second(c.Drain(ctx, false)), control.ErrRefused, "1.0 GiB is free"},
 		"reload":    {second(c.Reload(ctx)), control.ErrInvalid, "zswapd.toml:7"},
+		"upgrade":   {c.Upgrade(ctx, "/bin/true"), control.ErrRefused, `"/bin/true" cannot read`},
 		"set":       {second(c.Set(ctx, "no/such key", "1")), control.ErrInvalid, "no/such key"},
 	} {
 		if !errors.Is(call.err, call.want) || !strings.Contains(call.err.Error(), call.says) {
@@ -187,5 +188,36 @@ func TestNobodyThere(t *testing.T) {
 	noErr(t, s.Close())
 	if _, err := c.Status(ctx); !errors.Is(err, control.ErrNoDaemon) {
 		t.Error(err)
+	}
+}
+
+// slow is a daemon that compacts until it is told to end, and says when it has.
+type slow struct {
+	*controltest.Daemon
+	begun, ended chan struct{}
+}
+
+func (s slow) Compact(ctx context.Context) (control.Work, error) {
+	close(s.begun)
+	<-ctx.Done()
+	time.Sleep(50 * time.Millisecond)
+	close(s.ended)
+	return control.Work{}, ctx.Err()
+}
+
+// When Close returns, nobody is at work for a client any more: what he worked on may be closed.
+func TestCloseWaitsForWhoIsAtWork(t *testing.T) {
+	d := slow{busy(t), make(chan struct{}), make(chan struct{})}
+	path := filepath.Join(t.TempDir(), "control.sock")
+	s, err := control.Start(d, control.Options{Path: path})
+	noErr(t, err)
+	c, ctx := client(t, path)
+	go func() { _, _ = c.Compact(ctx) }()
+	<-d.begun
+	noErr(t, s.Close())
+	select {
+	case <-d.ended:
+	default:
+		t.Error("it still compacts")
 	}
 }

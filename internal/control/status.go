@@ -112,7 +112,7 @@ func (i *Info) Health() Health {
 
 // complete has no nil list, so that JSON has none.
 func (i Info) complete() Info {
-	i.Problems = list(i.Problems)
+	i.Problems, i.Warnings = list(i.Problems), list(i.Warnings)
 	return i
 }
 

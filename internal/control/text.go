@@ -38,6 +38,13 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
 }
 
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return report.Count(n) + " " + what + "s"
+}
+
 // Headline is the status in one line, what is saved first.
 func (s *Status) Headline() string {
 	line := fmt.Sprintf("%s of memory holds %s, ", Size(s.MemoryBytes), Size(s.HeldBytes))
@@ -70,6 +77,9 @@ func (s *Status) WriteText(w io.Writer) error {
 	s.latencyLines(line)
 	line("cost", "%.1f s user, %.1f s system: %.1f %% of a CPU; %s of memory beside the pool",
 		s.CPU.UserSeconds, s.CPU.SystemSeconds, 100*s.CPU.Share, Size(s.OwnBytes))
+	for _, w := range s.Warnings {
+		line("note", "%s", w)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -77,7 +87,7 @@ func (s *Status) WriteText(w io.Writer) error {
 type lineFunc = func(head, format string, args ...any)
 
 func (s *Status) poolLines(line lineFunc) {
-	if s.Ratio > 0 {
+	if s.StoredPages > 1 {
 		line("ratio", "%.2f to 1, all overhead counted", s.Ratio)
 	}
 	full := ""
@@ -89,20 +99,20 @@ func (s *Status) poolLines(line lineFunc) {
 	line("pages", "%s stored, %s of them same-filled, %s incompressible", report.Count(s.StoredPages),
 		report.Count(s.SameFilledPages), report.Count(s.IncompressiblePages))
 	for _, t := range s.Tiers {
-		line("tier "+t.Name, "%s: %s pages in %s", t.Codec, report.Count(t.Pages), Size(t.CompressedBytes))
+		line("tier "+t.Name, "%s: %s in %s", t.Codec, counted(t.Pages, "page"), Size(t.CompressedBytes))
 	}
 	if k := s.Backing; k != nil {
 		encrypted := ""
 		if k.Encrypted {
 			encrypted = ", encrypted"
 		}
-		line("on disk", "%s pages in %s of %s, %s%s", report.Count(k.Pages), Size(k.UsedBytes), Size(k.SizeBytes), k.Path, encrypted)
+		line("on disk", "%s in %s of %s, %s%s", counted(k.Pages, "page"), Size(k.UsedBytes), Size(k.SizeBytes), k.Path, encrypted)
 	}
 	if len(s.Refused) == 0 {
 		line("refused", "no page")
 	}
 	for _, r := range s.Refused {
-		line("refused", "%s pages, kept by the kernel: %s", report.Count(r.Pages), r.Why)
+		line("refused", "%s, kept by the kernel: %s", counted(int64(r.Pages), "page"), r.Why)
 	}
 	if s.CorruptPages+s.IOErrors > 0 {
 		line("ERRORS", "%s damaged pages, %s requests that failed", report.Count(s.CorruptPages), report.Count(s.IOErrors))
@@ -111,8 +121,8 @@ func (s *Status) poolLines(line lineFunc) {
 
 func (s *Status) stateLines(line lineFunc) {
 	up := span(time.Duration(s.UptimeSeconds * float64(time.Second)))
-	line("state", "%s; zswapd %s, process %d, up %s; the store has survived %s restarts in %s", s.State, s.Version, s.PID, up,
-		report.Count(s.Restarts), span(time.Duration(s.UptimeSeconds*float64(time.Second))+s.Started.Sub(s.Since)))
+	line("state", "%s; zswapd %s, process %d, up %s; the store is %s old and has survived %s", s.State, s.Version, s.PID, up,
+		span(time.Duration(s.UptimeSeconds*float64(time.Second))+s.Started.Sub(s.Since)), counted(int64(s.Restarts), "restart"))
 	d := &s.Door
 	if d.Device == "" {
 		line("door", "%s, swap is off", d.Kind)

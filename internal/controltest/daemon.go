@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/control"
-	"github.com/zswapd/zswapd/internal/histogram"
 	"github.com/zswapd/zswapd/internal/pagegen"
 	"github.com/zswapd/zswapd/zpool"
 )
@@ -28,7 +27,6 @@ type Daemon struct {
 	worker *zpool.Worker
 	source *pagegen.Source
 	slots  uint64
-	pauses histogram.Histogram
 
 	mu       sync.Mutex // guards what follows, and the worker
 	state    string
@@ -112,7 +110,7 @@ func (d *Daemon) Stats() control.Stats {
 		Stores: s.Stores, Loads: s.Loads, Invalidated: s.Invalidated, PoolLimitHit: s.PoolLimitHit,
 		Rejected: map[string]uint64{"full": s.RejectedFull, "alloc_fail": s.RejectedAllocFail},
 		Corrupt:  s.Corrupt, PagesCompacted: s.PagesCompacted, ObjectsMigrated: s.ObjectsMigrated,
-		Store: s.StoreTime, Load: s.LoadTime, Fault: s.LoadTime, CompactionPause: d.pauses.Snapshot(),
+		Store: s.StoreTime, Load: s.LoadTime, Fault: s.LoadTime, CompactionPause: s.CompactionPause,
 		UserCPU: time.Duration(usage.Utime.Nano()), SystemCPU: time.Duration(usage.Stime.Nano()), OwnBytes: 14 << 20,
 	}
 }
@@ -139,9 +137,7 @@ func (d *Daemon) Compact(ctx context.Context) (w control.Work, err error) {
 			w.More = true
 			return w, nil
 		}
-		begin := time.Now()
 		c, again := d.Pool.Compact(64 << 10)
-		d.pauses.Observe(time.Since(begin))
 		w.Pages += uint64(c.Objects)
 		w.FreedBytes += int64(c.Frames) * zpool.PageSize
 		more = again
@@ -169,14 +165,6 @@ func (d *Daemon) Stop(_ context.Context, force bool) error {
 	return d.end(control.StateStopping, force)
 }
 
-// Upgrade is refused for programs other than its own.
-func (d *Daemon) Upgrade(_ context.Context, program string) error {
-	if program != "" {
-		return fmt.Errorf("%w: %s cannot read the store", control.ErrRefused, program)
-	}
-	return nil
-}
-
 func (d *Daemon) end(state string, force bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -191,6 +179,11 @@ func (d *Daemon) end(state string, force bool) error {
 // Reload finds the file broken.
 func (d *Daemon) Reload(context.Context) ([]control.Change, error) {
 	return nil, fmt.Errorf("%w: /etc/zswapd.toml:7: pool.limit = -1", control.ErrInvalid)
+}
+
+// Upgrade has nobody to hand over to.
+func (d *Daemon) Upgrade(_ context.Context, program string) error {
+	return fmt.Errorf("%w: %q cannot read the store", control.ErrRefused, program)
 }
 
 // Set sets the limit of the pool.

@@ -29,12 +29,13 @@ func (d *Daemon) Info() control.Info {
 			SizeBytes: int64(d.pool.Slots() * zpool.PageSize), Priority: d.told.Priority,
 		},
 		Compressor: d.pool.Compressor(), RAMBytes: d.config.RAM(), CPUs: runtime.NumCPU(), Problems: slices.Clone(d.problems),
+		Warnings: slices.Clone(d.warnings),
 	}
 	if i.State == StateDrained {
 		i.Door.Device = ""
 	}
 	for _, key := range d.pendingKeys() {
-		i.Problems = append(i.Problems, "the configuration has another "+key+" than is in force: it takes a restart, or a stop and a start")
+		i.Warnings = append(i.Warnings, "the configuration has another "+key+" than is in force: it takes a restart, or a stop and a start")
 	}
 	return i
 }
@@ -64,7 +65,7 @@ func (d *Daemon) Stats() control.Stats {
 		IOErrors: f.ReadErrors + f.DiscardErrors + f.ReplyErrors + f.Malformed + f.WriteErrors - min(refused, f.WriteErrors),
 
 		PagesCompacted: p.PagesCompacted, ObjectsMigrated: p.ObjectsMigrated, Resent: f.Resent,
-		Store: p.StoreTime, Load: p.LoadTime, Fault: f.Load,
+		Store: p.StoreTime, Load: p.LoadTime, Fault: f.Load, CompactionPause: p.CompactionPause,
 		OwnBytes: ownBytes(),
 	}
 	if used, err := d.door.Used(); err == nil {

@@ -57,7 +57,8 @@ type Daemon struct {
 
 	mu       sync.Mutex // for others than the loop to read, and the loop to write: config, pending, and
 	told     saved      // what is saved, as far as it does not change
-	problems []string   // that people should know of; written by anybody
+	problems []string   // what went wrong; written by anybody
+	warnings []string   // what could be better
 }
 
 // Run serves until it is told to stop, or to hand over, and returns the exit code of the process. guard.Protect and what is
@@ -133,8 +134,10 @@ func (d *Daemon) warn(say bool) {
 		if say {
 			d.log.Warn(w)
 		}
-		d.problem(w)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.warnings = list
 }
 
 func (d *Daemon) setState(s string) {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -62,14 +63,17 @@ func (d *Daemon) signal(s os.Signal) error {
 	return nil
 }
 
-// do has the loop carry something out, and waits for it. It is for other goroutines.
-func (d *Daemon) do(f func() error) error {
+// do has the loop carry something out, and waits for it; if the loop does not come to it before ctx ends, it is not done. It
+// is for other goroutines.
+func (d *Daemon) do(ctx context.Context, f func() error) error {
 	result := make(chan error, 1)
 	select {
 	case d.orders <- func() { result <- f() }:
 		return <-result
 	case <-d.over:
 		return ErrEnding
+	case <-ctx.Done():
+		return fmt.Errorf("it is busy, and has not begun with that: %w", ctx.Err())
 	}
 }
 

@@ -35,13 +35,13 @@ func (d *Daemon) WriteBack(context.Context, int64) (control.Work, error) {
 }
 
 // Drain begins to turn swap off.
-func (d *Daemon) Drain(_ context.Context, force bool) error {
-	return d.do(func() error { return refusal(d.off(StateDraining, force)) })
+func (d *Daemon) Drain(ctx context.Context, force bool) error {
+	return d.do(ctx, func() error { return refusal(d.off(StateDraining, force)) })
 }
 
 // Stop is Drain, and then the end.
-func (d *Daemon) Stop(_ context.Context, force bool) error {
-	return d.do(func() error { return refusal(d.stop(force)) })
+func (d *Daemon) Stop(ctx context.Context, force bool) error {
+	return d.do(ctx, func() error { return refusal(d.stop(force)) })
 }
 
 // refusal says of an error that it is one.
@@ -57,8 +57,8 @@ func refusal(err error) error {
 }
 
 // Reload reads the configuration again.
-func (d *Daemon) Reload(context.Context) (list []control.Change, err error) {
-	return list, d.do(func() error {
+func (d *Daemon) Reload(ctx context.Context) (list []control.Change, err error) {
+	err = d.do(ctx, func() error {
 		changes, err := d.reload()
 		for _, c := range changes {
 			list = append(list, c.control())
@@ -69,6 +69,7 @@ func (d *Daemon) Reload(context.Context) (list []control.Change, err error) {
 		}
 		return err
 	})
+	return list, err
 }
 
 func (c change) control() control.Change {
@@ -76,8 +77,8 @@ func (c change) control() control.Change {
 }
 
 // Set changes one setting until the daemon ends, or the configuration is read again.
-func (d *Daemon) Set(_ context.Context, key, value string) (answer control.Change, err error) {
-	return answer, d.do(func() error {
+func (d *Daemon) Set(ctx context.Context, key, value string) (answer control.Change, err error) {
+	err = d.do(ctx, func() error {
 		if live[key] == nil {
 			return fmt.Errorf("%w: %s cannot change while it is served: write it to the configuration, and restart", control.ErrInvalid, key)
 		}
@@ -93,11 +94,12 @@ func (d *Daemon) Set(_ context.Context, key, value string) (answer control.Chang
 		}
 		return nil
 	})
+	return answer, err
 }
 
 // Upgrade hands over to another program, or, with "", to the same anew; see upgrade. It returns when that is decided.
-func (d *Daemon) Upgrade(_ context.Context, program string) error {
-	return d.do(func() error {
+func (d *Daemon) Upgrade(ctx context.Context, program string) error {
+	return d.do(ctx, func() error {
 		if err := d.upgrade(program); err != nil {
 			return fmt.Errorf("%w: %w", control.ErrRefused, err)
 		}

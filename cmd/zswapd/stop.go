@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/zswapd/zswapd/internal/control"
+	"github.com/zswapd/zswapd/internal/run"
+)
+
+// Times of waiting for the daemon.
+const (
+	lookEvery  = 200 * time.Millisecond
+	replyLimit = 10 * time.Second // of one look
+)
+
+const forceHelp = "even if memory may have no room for what comes back: the kernel may then end programs"
+
+func drainCommand() *cobra.Command {
+	return endCommand("drain", "Turn swap off; the daemon stays",
+		`Turn swap off: bring back everything that is swapped out. It is refused, with the numbers, if memory has no room for it. The
+daemon stays, without swap, until it is stopped.`, (*control.Client).Drain)
+}
+
+func stopCommand() *cobra.Command {
+	return endCommand("stop", "Turn swap off and end the daemon",
+		`Turn swap off, bring back everything that is swapped out, and end the daemon; nothing of it is left. It is refused, with the
+numbers, if memory has no room for what comes back.`, (*control.Client).Stop)
+}
+
+func endCommand(name, short, long string, begin func(*control.Client, context.Context, bool) (string, error)) *cobra.Command {
+	var s socket
+	var force, noWait bool
+	c := &cobra.Command{
+		Use: name + " [--force] [--no-wait]", Short: short, Long: long + controlCodes, DisableFlagsInUseLine: true, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return s.ask(c.Context(), func(ctx context.Context, cl *control.Client) error {
+				if _, err := begin(cl, ctx, force); err != nil || noWait {
+					return err
+				}
+				return awaitEnd(ctx, cl, name == "stop")
+			})
+		},
+	}
+	c.Flags().BoolVar(&force, "force", false, forceHelp)
+	c.Flags().BoolVar(&noWait, "no-wait", false, "return when it has begun")
+	s.add(c)
+	return c
+}
+
+// awaitEnd waits until swap is off, or the daemon gone, and tells how far it is. An interrupt ends the waiting only.
+func awaitEnd(ctx context.Context, c *control.Client, gone bool) error {
+	show, end := swapLeft()
+	defer end()
+	for {
+		s, err := look(ctx, c)
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("no longer waited for; it goes on: %w", context.Cause(ctx))
+		case errors.Is(err, control.ErrNoDaemon) && gone:
+			end()
+			_, err := fmt.Println("stopped: swap is off, and nothing is left")
+			return err
+		case errors.Is(err, control.ErrNoDaemon):
+			return fmt.Errorf("it ended: %w", err)
+		case err != nil: // it is just closing its socket
+		case s.State == control.StateDrained && !gone:
+			end()
+			_, err := fmt.Println("swap is off; the daemon is still there")
+			return err
+		case s.State == control.StateServing:
+			end()
+			return fmt.Errorf("swap stays on%s", lastError(ctx, c))
+		default:
+			show(s.SwapBytes)
+		}
+		sleep(ctx, lookEvery)
+	}
+}
+
+func look(ctx context.Context, c *control.Client) (control.Status, error) {
+	ctx, stop := context.WithTimeout(ctx, replyLimit)
+	defer stop()
+	return c.Status(ctx)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// lastError is the last error that the daemon has logged.
+func lastError(ctx context.Context, c *control.Client) string {
+	list, err := c.Events(ctx)
+	if err != nil {
+		return ""
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Level == control.LevelError {
+			return ": " + list[i].Message
+		}
+	}
+	return ""
+}
+
+// swapLeft returns what shows how much is still to come back, on a terminal.
+func swapLeft() (show func(int64), end func()) {
+	width, _, err := term.GetSize(int(os.Stderr.Fd()))
+	if err != nil {
+		return func(int64) {}, func() {}
+	}
+	l := run.NewLiveLine(os.Stderr, width)
+	return func(left int64) { l.Show("bringing back what is swapped out, " + control.Size(left) + " left") }, l.Clear
+}
