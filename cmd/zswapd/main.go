@@ -34,7 +34,7 @@ func main() {
 		return run.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	code := 0
-	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), configCommand(), estimateCommand(), workloadCommand())
+	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), configCommand(), doctorCommand(&code), estimateCommand(), workloadCommand())
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		complain(err)
 		os.Exit(exitCode(err))

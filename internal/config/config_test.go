@@ -33,7 +33,10 @@ func must(t testing.TB, c *Config, err error) *Config {
 }
 
 func TestDefaults(t *testing.T) {
-	for _, ram := range []int64{64 << 20, gib, 16 * gib, 1 << 42} {
+	if c, err := Load("", minRAM-1); err == nil {
+		t.Errorf("%+v", c)
+	}
+	for _, ram := range []int64{minRAM, 64 << 20, gib, 16 * gib, 1 << 42} {
 		c, err := Load("", ram)
 		c = must(t, c, err)
 		if c.Swap.Size != min(2*ram, 64*gib) || c.PoolLimit() > ram/2 || c.PoolLimit() > c.Swap.Size || c.RAM() != ram {
