@@ -143,8 +143,8 @@ F:2: pool.max_pool_percent = 30: pool.max_pool_size is set as well (F:3): remove
 F:2: pool.max_pool_percent = 60: the pool may take 2.4 GiB, more than half of the RAM (4 GiB): want less, or pool.allow_over_half = true`},
 		"swap smaller": {"[swap]\nsize = \"1GiB\"\n[pool]\nmax_pool_size = \"ram / 2\"\n", `
 F:4: pool.max_pool_size = "ram / 2": more than the swap device holds: want at most swap.size, which is 1 GiB (F:2)`},
-		"table": {"[swap]\nsize = \"4TiB\"\n", `
-F:2: swap.size = "4TiB": the table of its pages takes 8 GiB, more than a quarter of the pool's 1.6 GiB: want a smaller device or a larger pool`},
+		"table": {"[swap]\nsize = \"1TiB\"\n", `
+F:2: swap.size = "1TiB": the table of its pages takes 2 GiB, more than a quarter of the pool's 1.6 GiB: want a smaller device or a larger pool`},
 		"no file": {"[writeback]\nidle_after = \"2h\"\nsize = \"1GiB\"\n", `
 F:2: writeback.idle_after = "2h": nothing is written back: set writeback.file too, or remove this
 F:3: writeback.size = "1GiB": nothing is written back: set writeback.file too, or remove this`},

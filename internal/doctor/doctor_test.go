@@ -91,6 +91,7 @@ func TestCheck(t *testing.T) {
 		{"higher than what is to come", func(f *Facts) {
 			f.Runs, f.Service, f.Swaps = nil, nil, []swapdev.Area{{Name: "/dev/sda2", Priority: 11}}
 		}, "swap.priority=10", "swap", Problem, "before ours, 10", "swapoff"},
+		{"another priority later", func(f *Facts) { f.Swaps = append(f.Swaps, swapdev.Area{Name: "/dev/sda2", Priority: 50}) }, "swap.priority=5", "swap", Note, "what does not fit", ""},
 		{"a dead one's", func(f *Facts) { f.Runs[0].Owned = false }, "", "swap", Problem, "our priority", "swapoff /dev/loop3"},
 		{"ublk", func(f *Facts) { f.Swaps[0].Name = "/dev/ublkb0" }, "", "swap", OK, "ours", ""},
 		{"no swap", func(f *Facts) { f.Swaps = nil }, "", "swap", OK, "no other", ""},
@@ -237,7 +238,7 @@ func TestCollect(t *testing.T) {
 		"proc/42/cmdline":                              "@zswapd\x00serve\x00--config\x00/etc/zswapd/zswapd.toml\x00",
 		"proc/42/status":                               "VmLck:\t  1024 kB\nVmSwap:\t 4 kB\n",
 		"proc/42/oom_score_adj":                        "-1000\n",
-		"proc/40/cmdline":                              "@zswapd\x00serve\x00--keeper\x00",
+		"proc/50/cmdline":                              "@zswapd\x00serve\x00--keeper\x00",
 		"proc/43/cmdline":                              "zswapd\x00run\x00",
 		"sys/module/zswap/parameters/enabled":          "Y\n",
 		"sys/module/zswap/parameters/max_pool_percent": "20\n",
