@@ -55,7 +55,7 @@ func checkMemlock(f *Facts, _ *config.Config) []Finding {
 	return one(name, Problem, "ulimit -l unlimited; in a unit: LimitMEMLOCK=infinity", "locked memory is limited: the daemon could be swapped out, to itself")
 }
 
-// checkDoors: auto needs one of the two.
+// checkDoors: auto takes a door for the whole machine only, which FUSE with a loop device is not.
 func checkDoors(f *Facts, c *config.Config) []Finding {
 	const name = "doors"
 	var lacks []string
@@ -65,20 +65,16 @@ func checkDoors(f *Facts, c *config.Config) []Finding {
 	if !f.Loop {
 		lacks = append(lacks, "loop")
 	}
-	modprobe := "modprobe -a " + strings.Join(lacks, " ") + "; in a container, pass the devices in"
-	switch fuse := len(lacks) == 0; {
-	case c.Door == config.DoorUBLK && !f.Ublk:
-		return one(name, Problem, "modprobe ublk_drv, or door = \"auto\" in "+config.DefaultPath, "door = \"ublk\", and there is no /dev/ublk-control")
-	case c.Door == config.DoorFUSE && !fuse:
-		return one(name, Problem, modprobe, "door = \"fuse\", and there is no device of %s", strings.Join(lacks, " and "))
-	case !fuse && !f.Ublk:
-		return one(name, Problem, modprobe, "no door: neither FUSE with a loop device (%s missing) nor ublk", strings.Join(lacks, " and "))
-	case f.Ublk && fuse:
-		return one(name, OK, "", "FUSE with a loop device, and ublk")
-	case f.Ublk:
-		return one(name, OK, "", "ublk")
+	switch {
+	case c.Door == config.DoorFUSE && len(lacks) > 0:
+		return one(name, Problem, "modprobe -a "+strings.Join(lacks, " ")+"; in a container, pass the devices in", "door = \"fuse\", and there is no device of %s", strings.Join(lacks, " and "))
+	case c.Door == config.DoorFUSE:
+		return one(name, Note, "", "door = \"fuse\" is for programs under cgroup limits: when the whole machine has no free memory left, swapping through it can stall")
+	case !f.Ublk:
+		return one(name, Problem, "modprobe ublk_drv (Linux 6.0); or, for programs under cgroup limits, door = \"fuse\" in "+config.DefaultPath,
+			"door = %q, and there is no /dev/ublk-control", c.Door)
 	}
-	return one(name, OK, "", "FUSE with a loop device")
+	return one(name, OK, "", "ublk")
 }
 
 // checkService looks whether the one that runs is as well protected as it should be.
