@@ -38,7 +38,8 @@ func main() {
 		return run.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	code := 0
-	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand(), configCommand(), serveCommand(&code), checkStoreCommand(), restartCommand(), upgradeCommand())
+	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand(),
+		configCommand(), doctorCommand(&code), serveCommand(&code), restartCommand(), upgradeCommand(), checkStoreCommand())
 	root.AddCommand(controlCommands()...)
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		complain(err)

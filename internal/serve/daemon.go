@@ -95,11 +95,11 @@ func (d *Daemon) begin() (ended bool, err error) {
 
 // afterwards does what can wait until there is somebody who serves.
 func (d *Daemon) afterwards() {
-	d.instance.note(fmt.Sprintf("process %d serves swap on %s", d.o.pid(), d.door.Device()))
 	d.warm()
 	d.dropPrivileges()
 	d.told = d.saved.now
 	d.goPublic()
+	d.instance.note(fmt.Sprintf("process %d serves swap on %s", os.Getpid(), d.door.Device()))
 	if every := sdnotify.Watchdog(); every > 0 {
 		go d.watchdog(every)
 	}

@@ -19,8 +19,6 @@ const (
 	instanceHandle = "instance"
 )
 
-func (o *Options) pid() int { return os.Getpid() }
-
 // open makes a pool and opens its door. If it fails, all is undone.
 func (d *Daemon) open() (err error) {
 	if d.config == nil { // it was to be a predecessor's
@@ -42,7 +40,7 @@ func (d *Daemon) open() (err error) {
 			err = errors.Join(err, d.undo())
 		}
 	}()
-	d.instance.note(fmt.Sprintf("process %d begins to serve", d.o.pid()))
+	d.instance.note(fmt.Sprintf("process %d begins to serve", os.Getpid()))
 	d.clean()
 	if d.record, err = swapdev.NewRun(d.o.State); err != nil {
 		return err
