@@ -202,7 +202,7 @@ func adoptSlots(table *slots, zs *zsmalloc.Recovery) (f *found, err error) {
 func adoptSlot(slot uint64, w word, zs *zsmalloc.Recovery) (whole bool, err error) {
 	switch w.kind() {
 	case kindSameFilled:
-		return w == sameFilledWord(slot, w.pattern()), nil
+		return w.ageless() == sameFilledWord(slot, w.pattern()), nil
 	case kindObject:
 		err := zs.Adopt(w.handle(), w.length())
 		if errors.Is(err, zsmalloc.ErrBadHandle) {

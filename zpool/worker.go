@@ -178,7 +178,7 @@ func (w *Worker) read(slot uint64, old word, page []byte) error {
 	case old == 0:
 		clear(page)
 		return nil
-	case old.kind() == kindSameFilled && old == sameFilledWord(slot, old.pattern()):
+	case old.kind() == kindSameFilled && old.ageless() == sameFilledWord(slot, old.pattern()):
 		fillPage(page, uint64(old.pattern())<<32|uint64(old.pattern()))
 		return nil
 	case old.kind() == kindObject:
