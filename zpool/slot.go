@@ -13,15 +13,16 @@ import (
 // A slot word says where the page of a slot is. 0 is an empty slot. From bit 0:
 //
 //	lock:1 | kind:3 |   0:4   | age:8 | check:16               | pattern:32   a same-filled page
-//	lock:1 | kind:3 | codec:4 | age:8 | length:13 | settled:1 0:2 | handle:32 an object
+//	lock:1 | kind:3 | codec:4 | age:8 | length:13 | hints:3    | handle:32    an object
 //	lock:1 | kind:3 |   14:4  | age:8 | length:13 | log2:3     | handle:32    a member of a cluster: an object of several pages
 //	lock:1 | kind:3 | codec:4 | age:8 | length:13 | position:35               written: in the backing file, in units of 32 bytes
 //	lock:1 | kind:3 |   0:60                                                  lost
 //
-// The age is the generation in which the page was last stored or loaded, see clock. Age, settled and log2 are hints: nothing
+// The age is the generation in which the page was last stored or loaded, see clock. Age, hints and log2 are only that: nothing
 // checks them, and nothing breaks if they are wrong.
 //
-// settled: the dense codec gains nothing on this page. log2: of the pages that the cluster was made of, rounded down.
+// hints: settled, the dense codec gains nothing on this page; dense, it was made by that codec, alone. log2: of the pages that
+// the cluster was made of, rounded down.
 // codec 14 says that the bytes are those of a cluster, in the words of its members and in those of written ones; which page of
 // them is the slot's follows from the cluster's own header.
 type word uint64
@@ -44,6 +45,7 @@ const (
 	ageShift      = 8
 	lengthShift   = 16
 	settledBit    = 1 << 29
+	denseBit      = 1 << 30
 	log2Shift     = 29
 	positionShift = 29
 	valueShift    = 32
@@ -82,6 +84,13 @@ func (w word) handle() zsmalloc.Handle { return zsmalloc.Handle(w >> valueShift)
 func (w word) pattern() uint32         { return uint32(w >> valueShift) }
 func (w word) age() uint8              { return uint8(w >> ageShift) }
 
+func (w word) log2() int { return int(w >> log2Shift & 7) }
+
+// cold reports whether a page was packed again, as those are that nobody uses.
+func (w word) cold() bool {
+	return w.kind() == kindMember || w.kind() == kindObject && w&denseBit != 0
+}
+
 // at is the word with its page last touched in generation g. Empty and lost slots have no age.
 func (w word) at(g uint8) word {
 	if w == 0 || w.kind() == kindLost {
@@ -108,7 +117,15 @@ func (w word) sameFilled() int64 {
 	return 0
 }
 
-// memory returns the bytes that the page takes as an object's payload.
+// coldPages is 1 for a cold page, else 0.
+func (w word) coldPages() int64 {
+	if w.cold() {
+		return 1
+	}
+	return 0
+}
+
+// memory returns the bytes that the page takes as an object's payload. Those of a cluster are counted apart, as a whole.
 func (w word) memory() int64 {
 	if w.kind() != kindObject {
 		return 0
@@ -129,6 +146,11 @@ func lockSlot(w *atomic.Uint64) word {
 			time.Sleep(20 * time.Microsecond)
 		}
 	}
+}
+
+// tryLockSlot takes a slot if its word is still old, which nobody has.
+func tryLockSlot(w *atomic.Uint64, old word) bool {
+	return old&lockBit == 0 && w.CompareAndSwap(uint64(old), uint64(old|lockBit))
 }
 
 // publish sets a locked slot's word and unlocks it, in one store: the commit point of every change.
