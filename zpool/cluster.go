@@ -16,7 +16,8 @@ import (
 //
 // window: 16 slots from a multiple of 16 on. members: which of them the pages are of, a bit each; it never changes. live:
 // those whose words still name the cluster; the last one to leave frees it. The words of the members are the truth, and live
-// is a copy of it, so that nobody has to look for them; recovery makes it anew.
+// is a copy of it, so that nobody has to look for them. It is never behind: a bit goes after the word went. Recovery, which
+// may find it ahead, makes it anew.
 //
 // check covers the 7 bytes before it and says whose they are: an object is not taken for a cluster of another window, and
 // its bytes not changed, because somebody's word was damaged. The object's tag covers all but live and check.
@@ -88,7 +89,7 @@ func (w *Worker) readMember(slot uint64, old word, page []byte) error {
 		}
 	}
 	if members&memberBit(slot) == 0 {
-		return ErrCorrupt // the word is another slot's
+		return ErrCorrupt
 	}
 	i := bits.OnesCount16(members & (memberBit(slot) - 1))
 	copy(page, u.pages[i*PageSize:])
@@ -112,6 +113,9 @@ func (w *Worker) fetch(slot uint64, old word) (again bool, err error) {
 		return false, ErrCorrupt
 	}
 	object = object[:n]
+	if liveOf(object)&memberBit(slot) == 0 {
+		return false, ErrCorrupt // the word is another slot's, or from long ago
+	}
 	if len(u.packed) == n && u.window == windowOf(slot) && membersOf(object) == membersOf(u.packed) && bytes.Equal(object[8:], u.packed[8:]) {
 		return true, nil
 	}

@@ -267,7 +267,11 @@ func (f *found) adoptCluster(c claim) (members uint16, err error) {
 	if !known && clusterChecksum(object, f.window) != tag {
 		return 0, nil
 	}
-	if members = membersOf(object) & c.slots; members == 0 {
+	members = membersOf(object) & c.slots
+	if known {
+		members &= liveOf(object) // a word that says more is from before its page left
+	}
+	if members == 0 {
 		return 0, nil
 	}
 	switch err := f.zs.Adopt(c.handle, c.length); {

@@ -8,9 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/cputime"
 	"github.com/zswapd/zswapd/internal/histogram"
 	"github.com/zswapd/zswapd/zsmalloc"
 )
@@ -136,19 +135,19 @@ func (t *tiers) sweepLocked(slots uint64, idle uint8, pages int) (did Recompress
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	begin, packing := threadTime(), time.Duration(0)
+	begin, packing := cputime.Thread(), time.Duration(0)
 	end = t.sweep.run(slots, idle, func(window uint64) bool {
-		from := threadTime()
+		from := cputime.Thread()
 		k.did = Recompressed{}
 		k.look(window, idle)
 		k.pack()
 		did.add(k.did)
-		took := threadTime() - from
+		took := cputime.Thread() - from
 		packing += took
 		t.packTime.ObserveN(took/time.Duration(max(len(k.list), 1)), uint64(len(k.list)))
 		return did.seen() < uint64(pages)
 	})
-	t.sweeping += threadTime() - begin - packing
+	t.sweeping += cputime.Thread() - begin - packing
 	if end {
 		t.sweepTime, t.sweeping = t.sweeping, 0
 	}
@@ -162,15 +161,6 @@ func (t *tiers) tell(did Recompressed, spent time.Duration) {
 	defer t.told.Unlock()
 	t.told.did.add(did)
 	t.told.spent += spent
-}
-
-// threadTime returns the CPU time that this thread has had.
-func threadTime() time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) != nil {
-		return time.Since(epoch)
-	}
-	return time.Duration(ts.Nano())
 }
 
 // hot reports whether a cold page, which is being loaded, was used of late as well: then it is not cold any more.
