@@ -33,10 +33,10 @@ var families = []family{
 // New makes a codec by name: a family, or a family with a level such as "zstd:3". The error for a name that is not one
 // quotes it and lists what is.
 func New(name string) (Codec, error) {
-	f, level, ok := parse(name)
-	if !ok {
-		return nil, fmt.Errorf("compressor: %q is not a codec: want %s", name, choices())
+	if err := Check(name); err != nil {
+		return nil, err
 	}
+	f, level, _ := parse(name)
 	canonical := f.canonical(level)
 	switch f.name {
 	case "none":
@@ -53,6 +53,14 @@ func New(name string) (Codec, error) {
 		return newZstd(canonical, level), nil
 	}
 	panic("compressor: no constructor for " + f.name)
+}
+
+// Check returns the error that New would return for a name, without making the codec.
+func Check(name string) error {
+	if _, _, ok := parse(name); !ok {
+		return fmt.Errorf("compressor: %q is not a codec: want %s", name, choices())
+	}
+	return nil
 }
 
 // Names lists what New takes, for help and completion: each family and the levels that make a difference.

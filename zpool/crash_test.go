@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	crashSlots   = 20 * slotsPerFrame
 	crashHot     = 1200    // slots that most operations are on
 	crashLimit   = 3 << 19 // small, so that the pool is full now and then
+	crashDense   = "s2"    // packs idle pages; it is ready at once
 )
 
 // crashOrder is what a child is told to do.
@@ -95,13 +97,25 @@ func crashChild(text string) error {
 		report = crashHooks(o)
 	}
 	p, _, err := Open(os.NewFile(3, "store"), Options{
+		RecompressCodec: crashDense, ClusterSize: PageSize << (o.Seed >> 8 % 4),
 		MaxBytes: crashLimit, Compressor: []string{"minlz", "lz4", "lz4", "lz4"}[o.Seed%4], // the latter begins sooner
 		Compactor: &zsmalloc.CompactorOptions{MinWastePercent: 1, Budget: 4096, Rest: 1, Delay: time.Microsecond},
 	})
 	if err != nil {
 		return err
 	}
-	var workers sync.WaitGroup
+	var workers, background sync.WaitGroup
+	var stop atomic.Bool
+	p.tiers.hotAge.Store(3)
+	background.Go(func() {
+		for !stop.Load() {
+			p.Tick()
+			if _, _, err := p.Recompress(0, 64); err != nil {
+				fmt.Fprintln(os.Stderr, "crash child:", err)
+				os.Exit(1)
+			}
+		}
+	})
 	for worker := range uint64(crashWorkers) {
 		workers.Go(func() {
 			if err := crashWorker(p, o, worker); err != nil {
@@ -111,6 +125,8 @@ func crashChild(text string) error {
 		})
 	}
 	workers.Wait()
+	stop.Store(true)
+	background.Wait()
 	if err := p.Check(); err != nil {
 		return err
 	}
@@ -189,6 +205,8 @@ type crashStore struct {
 	f    *os.File
 	want [crashSlots][]uint64 // contents: the one that was acknowledged last, and those that were under way at a kill since
 	ops  int                  // acknowledged
+
+	clusters int // found by all who opened it
 }
 
 func newCrashStore(t *testing.T) *crashStore {
@@ -286,13 +304,14 @@ func (s *crashStore) note(log []byte) {
 // recovered can be used.
 func (s *crashStore) verify(t *testing.T, r *rand.Rand) (err error) {
 	t.Helper()
-	p, rec, err := Open(dup(t, s.f), Options{MaxBytes: crashLimit, Compressor: "lz4"})
+	p, rec, err := Open(dup(t, s.f), Options{MaxBytes: crashLimit, Compressor: "lz4", RecompressCodec: crashDense})
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	if rec.Lost != 0 {
-		return fmt.Errorf("lost pages: %+v", rec)
+	s.clusters += int(p.Stats().Clusters)
+	if rec.Lost != 0 || rec.Unclaimed > crashWorkers+2 {
+		return fmt.Errorf("lost pages, or objects: %+v", rec)
 	}
 	if err := p.Check(); err != nil {
 		return err
@@ -328,6 +347,12 @@ func (s *crashStore) verify(t *testing.T, r *rand.Rand) (err error) {
 		}
 		s.want[slot] = []uint64{content}
 		p.Compact(r.IntN(4096))
+		if r.IntN(20) == 0 {
+			p.Tick()
+			if _, _, err := p.Recompress(0, 64); err != nil {
+				return fmt.Errorf("after recovery: %w", err)
+			}
+		}
 		if err := w.Load(slot, got); err != nil || !bytes.Equal(page, got) {
 			return fmt.Errorf("after recovery: slot %d: %v, or another page", slot, err)
 		}
@@ -357,8 +382,8 @@ func TestCrash(t *testing.T) {
 			t.Fatalf("round %d, child %+v, killed after %v, opened first: %t: %v", round, o, lives, opened, err)
 		}
 	}
-	t.Logf("%d processes killed, %d operations acknowledged", *crashesFlag, s.ops)
-	if s.ops < 20**crashesFlag {
-		t.Errorf("only %d operations: the children are killed too early to test anything", s.ops)
+	t.Logf("%d processes killed, %d operations acknowledged, %d clusters found", *crashesFlag, s.ops, s.clusters)
+	if s.ops < 20**crashesFlag || s.clusters < *crashesFlag {
+		t.Errorf("only %d operations, %d clusters: the children are killed too early to test anything", s.ops, s.clusters)
 	}
 }

@@ -249,7 +249,7 @@ var damageCodec = sync.OnceValues(func() (compressor.Codec, *compressor.Decoders
 // damageWorker is NewWorker with a codec and decoders that all tests of damage share: to make them takes longer than all
 // else together.
 func damageWorker(p *Pool) *Worker {
-	w := &Worker{p: p, buf: make([]byte, 2*PageSize), raw: p.zs.HugeSize()}
+	w := &Worker{p: p, buf: make([]byte, 2*PageSize), raw: p.zs.HugeSize(), unpacked: newUnpacked()}
 	w.codec, w.decoder = damageCodec()
 	p.mu.workers = append(p.mu.workers, w)
 	return w

@@ -13,7 +13,7 @@ func (p *Pool) admit() bool {
 		return true
 	}
 	b := p.a.Budget()
-	if p.zs.InUse() > b.Limit()/100*p.accept.Load() {
+	if p.zs.InUse() > b.Limit()/100*int64(p.settings.Load().AcceptThresholdPercent) {
 		p.zs.Urge()
 		return false
 	}

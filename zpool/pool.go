@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/arena"
@@ -45,8 +46,14 @@ type Options struct {
 	// that waits for memory in their place.
 	ReserveBytes  int64
 	ReserveThread func()
-	// Compactor starts background compaction. nil: none.
+	// Compactor starts background compaction, if nothing else is wanted in the background. nil: none.
 	Compactor *zsmalloc.CompactorOptions
+	// Background starts all of it. nil: nothing happens by itself. Then Tick, Recompress and Compact can be called.
+	Background *Background
+	// IdleAfter, RecompressCodec, ClusterSize and MinWastePercent are settings, see there. 0 and "": DefaultSettings.
+	IdleAfter                    time.Duration
+	RecompressCodec              string
+	ClusterSize, MinWastePercent int
 }
 
 func (o Options) withDefaults() Options {
@@ -65,19 +72,33 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// settings are those that a pool begins with.
+func (o Options) settings() Settings {
+	s, d := Settings{o.MaxBytes, o.AcceptThresholdPercent, o.IdleAfter, o.RecompressCodec, o.ClusterSize, o.MinWastePercent}, DefaultSettings()
+	if s.IdleAfter == 0 {
+		s.IdleAfter = d.IdleAfter
+	}
+	if s.RecompressCodec == "" {
+		s.RecompressCodec = d.RecompressCodec
+	}
+	if s.ClusterSize == 0 {
+		s.ClusterSize = d.ClusterSize
+	}
+	if s.MinWastePercent == 0 {
+		s.MinWastePercent = d.MinWastePercent
+	}
+	return s
+}
+
 // MinBytes is the smallest limit that a pool can work with.
 const MinBytes = 1 << 20
 
 func (o Options) validate() (err error) {
-	if o.MaxBytes < MinBytes {
-		err = errors.Join(err, fmt.Errorf("pool limit = %d bytes: want at least %d", o.MaxBytes, MinBytes))
-	}
 	if o.CeilingBytes < o.MaxBytes {
-		err = errors.Join(err, fmt.Errorf("ceiling = %d bytes: want at least the pool limit, %d", o.CeilingBytes, o.MaxBytes))
+		err = fmt.Errorf("ceiling = %d bytes: want at least the pool limit, %d", o.CeilingBytes, o.MaxBytes)
 	}
-	if o.AcceptThresholdPercent < 1 || o.AcceptThresholdPercent > 100 {
-		err = errors.Join(err, fmt.Errorf("accept threshold = %d %%: want 1..100", o.AcceptThresholdPercent))
-	}
+	settings := o.settings()
+	err = errors.Join(err, settings.validate(math.MaxInt64))
 	return errors.Join(err, o.superblock().validate())
 }
 
@@ -92,13 +113,16 @@ func (o Options) superblock() superblock {
 // Pool is a pool of compressed pages. Its methods may be called concurrently unless they say otherwise; pages go in
 // and out through a Worker for each thread.
 type Pool struct {
-	super  superblock
-	a      *arena.Arena
-	slots  *slots
-	zs     *zsmalloc.Pool
-	codec  string
-	accept atomic.Int64 // percent of the limit
-	full   atomic.Bool  // the limit was hit, and the threshold not reached since
+	super    superblock
+	a        *arena.Arena
+	slots    *slots
+	zs       *zsmalloc.Pool
+	codec    string
+	settings atomic.Pointer[Settings] // but for the limit, which is the budget's
+	clock    clock
+	tiers    tiers
+	full     atomic.Bool   // the limit was hit, and the threshold not reached since
+	cutOff   atomic.Uint64 // clusters that damage has made nobody's
 
 	stored     atomic.Int64 // pages, and the most there ever were
 	peakStored atomic.Int64
@@ -148,7 +172,7 @@ func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, o O
 		return nil, errors.Join(err, zs.Close())
 	}
 	p := &Pool{super: s, a: a, slots: table, zs: zs, codec: codec.Name()}
-	p.accept.Store(int64(o.AcceptThresholdPercent))
+	p.tiers.init(p, o.settings())
 	if o.ReserveBytes > 0 {
 		if err := table.commitAll(); err != nil {
 			return nil, errors.Join(err, zs.Close())
@@ -157,7 +181,12 @@ func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, o O
 			return nil, errors.Join(err, zs.Close())
 		}
 	}
-	if o.Compactor != nil {
+	switch {
+	case o.Background != nil:
+		if err := p.tiers.start(*o.Background); err != nil {
+			return nil, errors.Join(err, zs.Close())
+		}
+	case o.Compactor != nil:
 		zs.StartCompactor(*o.Compactor)
 	}
 	return p, nil
@@ -194,6 +223,7 @@ func (p *Pool) Allocator() zsmalloc.Stats { return p.zs.Stats() }
 // Close stops the background work and forgets the store, whose memory lives on while another process holds its file.
 // No other call may be in progress or follow.
 func (p *Pool) Close() error {
+	p.tiers.halt()
 	return errors.Join(p.zs.Close(), p.a.Close())
 }
 

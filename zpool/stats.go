@@ -2,6 +2,7 @@ package zpool
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/zswapd/zswapd/internal/histogram"
 )
@@ -11,9 +12,12 @@ type counters struct {
 	invalidated                 atomic.Uint64 // pages
 	rejectedFull, rejectedAlloc atomic.Uint64
 	corrupt                     atomic.Uint64
-	sameFilled, incompressible  atomic.Int64 // pages that came less those that went; a sum over workers means something
-	compressedBytes             atomic.Int64 // likewise
+	sameFilled, incompressible  atomic.Int64  // pages that came less those that went; a sum over workers means something
+	compressedBytes             atomic.Int64  // likewise
+	cold, clusters              atomic.Int64  // likewise: cold pages, and cluster objects
+	promoted                    atomic.Uint64 // cold pages that became hot again
 	storeTime, loadTime         histogram.Histogram
+	coldTime                    histogram.Histogram // loads of one page that was cold and had to be unpacked
 }
 
 // count counts that a slot's word changed; 0 is an empty slot.
@@ -21,6 +25,7 @@ func (c *counters) count(old, new word) {
 	add(&c.sameFilled, new.sameFilled()-old.sameFilled())
 	add(&c.incompressible, new.incompressible()-old.incompressible())
 	add(&c.compressedBytes, new.memory()-old.memory())
+	add(&c.cold, new.coldPages()-old.coldPages())
 }
 
 // add spares the atomic addition of nothing.
@@ -42,6 +47,16 @@ type Stats struct {
 	PeakMemoryBytes     int64
 	LimitBytes          int64
 
+	ColdPages                         int64 // of those stored: packed again since nobody used them
+	Clusters                          int64 // objects of several of them
+	Recompressed                      Recompressed
+	Promoted                          uint64             // cold pages that became hot again
+	PackCPU                           time.Duration      // that recompression took
+	PackTime                          histogram.Snapshot // the same per page
+	ColdLoadTime                      histogram.Snapshot // loads of one page that had to be unpacked
+	Ticks, Sweeps, Compactions, Trims uint64             // steps of the background
+	Warnings80, Warnings95            uint64             // times that so many percent of the limit were exceeded
+
 	Stores, Loads, Invalidated uint64 // pages
 	PoolLimitHit               uint64 // times that the limit refused a page
 	RejectedFull               uint64 // pages refused by the limit, or after it by the accept threshold
@@ -62,18 +77,24 @@ func (p *Pool) Stats() (s Stats) {
 		MemoryBytes: b.Used(), PeakMemoryBytes: b.Peak(), LimitBytes: b.Limit(), PoolLimitHit: p.limitHit.Load(),
 	}
 	s.PagesCompacted, s.ObjectsMigrated = p.zs.Moved()
+	p.tiers.stats(&s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.mu.workers {
 		s.SameFilledPages += w.sameFilled.Load()
 		s.IncompressiblePages += w.incompressible.Load()
 		s.CompressedBytes += w.compressedBytes.Load()
+		s.ColdPages += w.counters.cold.Load()
+		s.Clusters += w.clusters.Load()
+		s.Promoted += w.promoted.Load()
 		s.Invalidated += w.invalidated.Load()
 		s.RejectedFull += w.rejectedFull.Load()
 		s.RejectedAllocFail += w.rejectedAlloc.Load()
 		s.Corrupt += w.corrupt.Load()
 		stores, loads := w.storeTime.Snapshot(), w.loadTime.Snapshot()
 		s.StoreTime, s.LoadTime = s.StoreTime.Add(&stores), s.LoadTime.Add(&loads)
+		cold := w.coldTime.Snapshot()
+		s.ColdLoadTime = s.ColdLoadTime.Add(&cold)
 	}
 	s.Stores, s.Loads = s.StoreTime.Count, s.LoadTime.Count
 	return s
@@ -86,4 +107,14 @@ func (s *Stats) Ratio() float64 {
 		return 0
 	}
 	return float64(s.PeakStoredPages*PageSize) / float64(s.PeakStoredMemory)
+}
+
+// stats fills in the numbers of the background.
+func (t *tiers) stats(s *Stats) {
+	t.told.Lock()
+	s.Recompressed, s.PackCPU = t.told.did, t.told.spent
+	t.told.Unlock()
+	s.PackTime = t.packTime.Snapshot()
+	s.Ticks, s.Sweeps, s.Compactions, s.Trims = t.steps[actTick].Load(), t.steps[actSweep].Load(), t.steps[actCompact].Load(), t.steps[actTrim].Load()
+	s.Warnings80, s.Warnings95 = t.warnings[0].Load(), t.warnings[1].Load()
 }

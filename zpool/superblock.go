@@ -22,6 +22,8 @@ const (
 	magic          = "zswapd\x00\x01"
 	storeVersion   = 1
 	superblockSize = 48
+	// clockAt is where the generation is, in the same frame. Nothing checks it, and ages are off if it is damaged.
+	clockAt = 64
 )
 
 // MaxSlots bounds the slots of one pool: each may need a handle, and one more while it is overwritten.

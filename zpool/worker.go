@@ -17,6 +17,8 @@ type Worker struct {
 	decoder *compressor.Decoders
 	buf     []byte // room for one page, compressed
 	raw     int    // the smallest object that is kept raw instead
+	unpacked
+	cold bool // the page that was just loaded had to be taken out of a cluster
 	counters
 }
 
@@ -29,8 +31,17 @@ func (p *Pool) NewWorker() *Worker {
 	w := &Worker{
 		p: p, codec: codec, decoder: compressor.NewDecoders(),
 		buf: make([]byte, max(codec.MaxLen(PageSize), PageSize)),
-		raw: p.zs.HugeSize(),
+		raw: p.zs.HugeSize(), unpacked: newUnpacked(),
 	}
+	p.mu.Lock()
+	p.mu.workers = append(p.mu.workers, w)
+	p.mu.Unlock()
+	return w
+}
+
+// newReader makes a worker that only reads pages.
+func (p *Pool) newReader() *Worker {
+	w := &Worker{p: p, decoder: compressor.NewDecoders(), raw: p.zs.HugeSize(), unpacked: newUnpacked()}
 	p.mu.Lock()
 	p.mu.workers = append(p.mu.workers, w)
 	p.mu.Unlock()
@@ -89,10 +100,16 @@ func (w *Worker) storePage(slot uint64, page []byte) error {
 		binary.LittleEndian.PutUint64(w.buf, pattern)
 		return w.storeObject(slot, idPattern, w.buf[:8])
 	}
+	id, bytes := w.compress(page)
+	return w.storeObject(slot, id, bytes)
+}
+
+// compress packs a page that is not same-filled as new pages are.
+func (w *Worker) compress(page []byte) (compressor.ID, []byte) {
 	if n := w.codec.Compress(w.buf, page); n > 0 && n < w.raw {
-		return w.storeObject(slot, w.codec.ID(), w.buf[:n])
+		return w.codec.ID(), w.buf[:n]
 	}
-	return w.storeObject(slot, compressor.Raw, page)
+	return compressor.Raw, page
 }
 
 // storeObject makes an object and then the slot's page of it.
@@ -125,8 +142,14 @@ func (w *Worker) swap(slot uint64, new word) {
 	at := w.p.slots.word(slot)
 	old := lockSlot(at)
 	step("swap: slot locked")
-	publish(at, new)
+	publish(at, new.at(w.p.clock.generation())) // read under the lock: see packer.publish
 	step("swap: published")
+	w.replaced(slot, old, new)
+	step("swap: done")
+}
+
+// replaced counts that a slot has another word now, and frees what the old one named.
+func (w *Worker) replaced(slot uint64, old, new word) {
 	w.count(old, new)
 	switch {
 	case old == 0 && new != 0:
@@ -134,10 +157,21 @@ func (w *Worker) swap(slot uint64, new word) {
 	case old != 0 && new == 0:
 		w.p.countStored(-1)
 	}
-	if old.kind() == kindObject && w.p.zs.Free(old.handle()) != nil {
+	w.dispose(slot, old)
+}
+
+// dispose frees what a word named, which is no slot's any more.
+func (w *Worker) dispose(slot uint64, old word) {
+	whole := true
+	switch old.kind() {
+	case kindObject:
+		whole = w.p.zs.Free(old.handle()) == nil
+	case kindMember:
+		whole = w.leave(slot, old)
+	}
+	if !whole {
 		w.corrupt.Add(1) // the old word or its object was damaged; the page is not wanted any more
 	}
-	step("swap: done")
 }
 
 // Load reads whole pages from the slots from first on. A slot that holds nothing reads as zeros. It stops at the first
@@ -156,6 +190,9 @@ func (w *Worker) Load(first uint64, dst []byte) error {
 		}
 	}
 	w.observe(&w.loadTime, begin, n)
+	if n == 1 && w.cold {
+		w.observe(&w.coldTime, begin, n)
+	}
 	return nil
 }
 
@@ -165,11 +202,33 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 		return nil
 	}
 	at := w.p.slots.word(slot)
+	w.cold = false
 	old := lockSlot(at)
 	step("load: slot locked")
 	err := w.read(slot, old, page)
-	publish(at, old)
+	if err == nil && old.cold() && w.p.hot(old) {
+		if new := w.promote(slot, page); new != 0 {
+			publish(at, new.at(w.p.clock.generation()))
+			step("promote: published")
+			w.replaced(slot, old, new)
+			step("promote: done")
+			return nil
+		}
+	}
+	publish(at, old.at(w.p.clock.generation()))
 	return err
+}
+
+// promote makes an object of a cold page as if it had just come, and returns the word for it; 0 if there is no memory.
+func (w *Worker) promote(slot uint64, page []byte) word {
+	id, bytes := w.compress(page)
+	h, err := w.p.zs.Put(bytes, checksum(bytes, slot, id))
+	if err != nil {
+		return 0
+	}
+	step("promote: object made")
+	w.promoted.Add(1)
+	return objectWord(h, id, len(bytes))
 }
 
 // read puts the page of a locked slot into page.
@@ -178,11 +237,13 @@ func (w *Worker) read(slot uint64, old word, page []byte) error {
 	case old == 0:
 		clear(page)
 		return nil
-	case old.kind() == kindSameFilled && old == sameFilledWord(slot, old.pattern()):
+	case old.kind() == kindSameFilled && old.ageless() == sameFilledWord(slot, old.pattern()):
 		fillPage(page, uint64(old.pattern())<<32|uint64(old.pattern()))
 		return nil
 	case old.kind() == kindObject:
 		return w.readObject(slot, old, page)
+	case old.kind() == kindMember:
+		return w.readMember(slot, old, page)
 	}
 	return ErrCorrupt
 }
