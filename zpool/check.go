@@ -7,6 +7,7 @@ import (
 
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
@@ -73,7 +74,15 @@ func (p *Pool) check(w *Worker) error {
 			problem("cluster of slots from %d: %w", c.window, e)
 		}
 	}
+	if f := p.writeback.file.Load(); f != nil {
+		if e := f.Check(func(visit func(backing.Place)) { p.writeback.each(func(_ uint64, w word) { visit(w.place()) }) }); e != nil {
+			problem("%w", e)
+		}
+	}
 	s, zs := p.Stats(), p.zs.Stats()
+	if sum.written.Load() != s.WrittenPages {
+		problem("counted %d pages in the backing file; the counter says %d", sum.written.Load(), s.WrittenPages)
+	}
 	if objects > int64(zs.Objects) || objects+int64(p.cutOff.Load()) < int64(zs.Objects) {
 		problem("%d slots with objects, the allocator has %d", objects, zs.Objects)
 	}

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
@@ -66,6 +67,11 @@ type unpacked struct {
 	window uint64
 	packed []byte // the object; empty: none
 	pages  []byte // room for MaxClusterPages
+
+	// For a cluster in the backing file, in the place of packed.
+	place   backing.Place // 0: none
+	stamp   uint64
+	members uint16
 }
 
 func newUnpacked() unpacked {
@@ -84,16 +90,11 @@ func (w *Worker) readMember(slot uint64, old word, page []byte) error {
 		w.cold = true
 		all := u.pages[:bits.OnesCount16(members)*PageSize]
 		if err := w.decoder.Decompress(compressor.ID(u.packed[8]), all, u.packed[clusterHeader:]); err != nil {
-			u.packed = u.packed[:0]
+			u.forget()
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}
-	if members&memberBit(slot) == 0 {
-		return ErrCorrupt
-	}
-	i := bits.OnesCount16(members & (memberBit(slot) - 1))
-	copy(page, u.pages[i*PageSize:])
-	return nil
+	return u.member(slot, members, page)
 }
 
 // fetch copies the cluster that a word names into packed, so that it is not pinned while it is decompressed. again says that
@@ -122,7 +123,7 @@ func (w *Worker) fetch(slot uint64, old word) (again bool, err error) {
 	if clusterChecksum(object, windowOf(slot)) != tag {
 		return false, ErrCorrupt
 	}
-	u.window, u.packed = windowOf(slot), append(u.packed[:0], object...)
+	u.window, u.packed, u.place = windowOf(slot), append(u.packed[:0], object...), 0
 	return false, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
@@ -46,6 +47,10 @@ type Options struct {
 	// that waits for memory in their place.
 	ReserveBytes  int64
 	ReserveThread func()
+	// Backing is given to Open: the backing file that the store's last process had, see Pool.Backing. Open owns it, errors
+	// included. BackingLimits are its limits; Path and Bytes mean nothing there.
+	Backing       *os.File
+	BackingLimits BackingOptions
 	// Compactor starts background compaction, if nothing else is wanted in the background. nil: none.
 	Compactor *zsmalloc.CompactorOptions
 	// Background starts all of it. nil: nothing happens by itself. Then Tick, Recompress and Compact can be called.
@@ -113,16 +118,17 @@ func (o Options) superblock() superblock {
 // Pool is a pool of compressed pages. Its methods may be called concurrently unless they say otherwise; pages go in
 // and out through a Worker for each thread.
 type Pool struct {
-	super    superblock
-	a        *arena.Arena
-	slots    *slots
-	zs       *zsmalloc.Pool
-	codec    string
-	settings atomic.Pointer[Settings] // but for the limit, which is the budget's
-	clock    clock
-	tiers    tiers
-	full     atomic.Bool   // the limit was hit, and the threshold not reached since
-	cutOff   atomic.Uint64 // clusters that damage has made nobody's
+	super     superblock
+	a         *arena.Arena
+	slots     *slots
+	zs        *zsmalloc.Pool
+	codec     string
+	settings  atomic.Pointer[Settings] // but for the limit, which is the budget's
+	clock     clock
+	tiers     tiers
+	writeback writeback
+	full      atomic.Bool   // the limit was hit, and the threshold not reached since
+	cutOff    atomic.Uint64 // clusters that damage has made nobody's
 
 	stored     atomic.Int64 // pages, and the most there ever were
 	peakStored atomic.Int64
@@ -163,16 +169,17 @@ func newIn(a *arena.Arena, s superblock, o Options) (*Pool, error) {
 	}
 	// The superblock comes last: a store that is half made is none.
 	s.encode(a.Bytes(0, superblockSize))
-	return assemble(a, s, zs, newSlots(a, s.tableBase(), s.slots), o)
+	return assemble(a, s, zs, newSlots(a, s.tableBase(), s.slots), nil, o)
 }
 
-func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, o Options) (*Pool, error) {
+func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, file *backing.File, o Options) (*Pool, error) {
 	codec, err := compressor.New(o.Compressor)
 	if err != nil {
 		return nil, errors.Join(err, zs.Close())
 	}
 	p := &Pool{super: s, a: a, slots: table, zs: zs, codec: codec.Name()}
 	p.tiers.init(p, o.settings())
+	p.writeback.open(p, file)
 	if o.ReserveBytes > 0 {
 		if err := table.commitAll(); err != nil {
 			return nil, errors.Join(err, zs.Close())
@@ -224,7 +231,7 @@ func (p *Pool) Allocator() zsmalloc.Stats { return p.zs.Stats() }
 // No other call may be in progress or follow.
 func (p *Pool) Close() error {
 	p.tiers.halt()
-	return errors.Join(p.zs.Close(), p.a.Close())
+	return errors.Join(p.writeback.close(), p.zs.Close(), p.a.Close())
 }
 
 // countStored counts pages that came (n > 0) or went.

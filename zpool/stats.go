@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/internal/histogram"
 )
 
@@ -12,12 +13,15 @@ type counters struct {
 	invalidated                 atomic.Uint64 // pages
 	rejectedFull, rejectedAlloc atomic.Uint64
 	corrupt                     atomic.Uint64
-	sameFilled, incompressible  atomic.Int64  // pages that came less those that went; a sum over workers means something
-	compressedBytes             atomic.Int64  // likewise
-	cold, clusters              atomic.Int64  // likewise: cold pages, and cluster objects
+	sameFilled, incompressible  atomic.Int64 // pages that came less those that went; a sum over workers means something
+	compressedBytes             atomic.Int64 // likewise
+	cold, clusters              atomic.Int64 // likewise: cold pages, and cluster objects
+	written                     atomic.Int64 // likewise: pages in the backing file
+	unreadable                  atomic.Uint64
 	promoted                    atomic.Uint64 // cold pages that became hot again
 	storeTime, loadTime         histogram.Histogram
 	coldTime                    histogram.Histogram // loads of one page that was cold and had to be unpacked
+	diskTime                    histogram.Histogram // loads of one page that had to be read from the backing file
 }
 
 // count counts that a slot's word changed; 0 is an empty slot.
@@ -26,6 +30,7 @@ func (c *counters) count(old, new word) {
 	add(&c.incompressible, new.incompressible()-old.incompressible())
 	add(&c.compressedBytes, new.memory()-old.memory())
 	add(&c.cold, new.coldPages()-old.coldPages())
+	add(&c.written, new.written()-old.written())
 }
 
 // add spares the atomic addition of nothing.
@@ -57,11 +62,19 @@ type Stats struct {
 	Ticks, Sweeps, Compactions, Trims uint64             // steps of the background
 	Warnings80, Warnings95            uint64             // times that so many percent of the limit were exceeded
 
+	WrittenPages int64 // of those stored: in the backing file
+	WrittenBack  Written
+	Cleaned      Cleaned
+	Backing      backing.Stats      // zeros: there is none
+	BackingError error              // the last that writeback met; nil: none
+	DiskLoadTime histogram.Snapshot // loads of one page that had to be read from the backing file
+
 	Stores, Loads, Invalidated uint64 // pages
 	PoolLimitHit               uint64 // times that the limit refused a page
 	RejectedFull               uint64 // pages refused by the limit, or after it by the accept threshold
 	RejectedAllocFail          uint64 // pages refused because the system had no memory
 	Corrupt                    uint64 // pages found damaged
+	Unreadable                 uint64 // pages that the disk did not give back
 	PagesCompacted             uint64 // frames freed by compaction
 	ObjectsMigrated            uint64 // objects moved by compaction
 
@@ -78,6 +91,7 @@ func (p *Pool) Stats() (s Stats) {
 	}
 	s.PagesCompacted, s.ObjectsMigrated = p.zs.Moved()
 	p.tiers.stats(&s)
+	p.writeback.stats(&s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.mu.workers {
@@ -86,15 +100,19 @@ func (p *Pool) Stats() (s Stats) {
 		s.CompressedBytes += w.compressedBytes.Load()
 		s.ColdPages += w.counters.cold.Load()
 		s.Clusters += w.clusters.Load()
+		s.WrittenPages += w.written.Load()
 		s.Promoted += w.promoted.Load()
 		s.Invalidated += w.invalidated.Load()
 		s.RejectedFull += w.rejectedFull.Load()
 		s.RejectedAllocFail += w.rejectedAlloc.Load()
 		s.Corrupt += w.corrupt.Load()
+		s.Unreadable += w.unreadable.Load()
 		stores, loads := w.storeTime.Snapshot(), w.loadTime.Snapshot()
 		s.StoreTime, s.LoadTime = s.StoreTime.Add(&stores), s.LoadTime.Add(&loads)
 		cold := w.coldTime.Snapshot()
 		s.ColdLoadTime = s.ColdLoadTime.Add(&cold)
+		disk := w.diskTime.Snapshot()
+		s.DiskLoadTime = s.DiskLoadTime.Add(&disk)
 	}
 	s.Stores, s.Loads = s.StoreTime.Count, s.LoadTime.Count
 	return s
@@ -107,6 +125,16 @@ func (s *Stats) Ratio() float64 {
 		return 0
 	}
 	return float64(s.PeakStoredPages*PageSize) / float64(s.PeakStoredMemory)
+}
+
+// stats fills in the numbers of the backing file.
+func (b *writeback) stats(s *Stats) {
+	b.told.Lock()
+	s.WrittenBack, s.Cleaned, s.BackingError = b.told.did, b.told.clean, b.told.err
+	b.told.Unlock()
+	if f := b.file.Load(); f != nil {
+		s.Backing = f.Stats()
+	}
 }
 
 // stats fills in the numbers of the background.

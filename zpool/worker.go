@@ -2,6 +2,7 @@ package zpool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,7 @@ type Worker struct {
 	decoder *compressor.Decoders
 	buf     []byte // room for one page, compressed
 	raw     int    // the smallest object that is kept raw instead
+	disk    bool   // the last page had to be read from the backing file
 	unpacked
 	cold bool // the page that was just loaded had to be taken out of a cluster
 	counters
@@ -168,6 +170,10 @@ func (w *Worker) dispose(slot uint64, old word) {
 		whole = w.p.zs.Free(old.handle()) == nil
 	case kindMember:
 		whole = w.leave(slot, old)
+	case kindWritten:
+		if f := w.p.writeback.file.Load(); f != nil {
+			f.Free(old.place())
+		}
 	}
 	if !whole {
 		w.corrupt.Add(1) // the old word or its object was damaged; the page is not wanted any more
@@ -175,7 +181,8 @@ func (w *Worker) dispose(slot uint64, old word) {
 }
 
 // Load reads whole pages from the slots from first on. A slot that holds nothing reads as zeros. It stops at the first
-// page that is damaged, with ErrCorrupt; what dst then holds from there on means nothing.
+// page that is damaged, with ErrCorrupt, or cannot be read from the backing file, with ErrUnreadable; what dst then holds from
+// there on means nothing. A page in the backing file is waited for; others are not, on other threads.
 func (w *Worker) Load(first uint64, dst []byte) error {
 	n, err := w.pages(first, len(dst))
 	if err != nil {
@@ -184,12 +191,19 @@ func (w *Worker) Load(first uint64, dst []byte) error {
 	begin := time.Since(epoch)
 	for i := range n {
 		if err := w.loadPage(first+i, dst[i*PageSize:][:PageSize:PageSize]); err != nil {
-			w.corrupt.Add(1)
+			if errors.Is(err, ErrUnreadable) {
+				w.unreadable.Add(1)
+			} else {
+				w.corrupt.Add(1)
+			}
 			w.observe(&w.loadTime, begin, i)
 			return fmt.Errorf("slot %d: %w", first+i, err)
 		}
 	}
 	w.observe(&w.loadTime, begin, n)
+	if n == 1 && w.disk {
+		w.observe(&w.diskTime, begin, n)
+	}
 	if n == 1 && w.cold {
 		w.observe(&w.coldTime, begin, n)
 	}
@@ -202,11 +216,14 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 		return nil
 	}
 	at := w.p.slots.word(slot)
-	w.cold = false
+	w.cold, w.disk = false, false
 	old := lockSlot(at)
 	step("load: slot locked")
 	err := w.read(slot, old, page)
-	if err == nil && old.cold() && w.p.hot(old) {
+	if old.kind() == kindWritten && err == nil {
+		w.p.writeback.recent.note(slot, w.p.tiers.now())
+	}
+	if err == nil && (old.cold() && w.p.hot(old) || old.kind() == kindWritten && w.p.writeback.hot(old)) {
 		if new := w.promote(slot, page); new != 0 {
 			publish(at, new.at(w.p.clock.generation()))
 			step("promote: published")
@@ -244,6 +261,8 @@ func (w *Worker) read(slot uint64, old word, page []byte) error {
 		return w.readObject(slot, old, page)
 	case old.kind() == kindMember:
 		return w.readMember(slot, old, page)
+	case old.kind() == kindWritten:
+		return w.readWritten(slot, old, page)
 	}
 	return ErrCorrupt
 }
@@ -259,14 +278,19 @@ func (w *Worker) readObject(slot uint64, old word, page []byte) error {
 		return ErrCorrupt
 	}
 	object = object[:old.length():old.length()]
-	switch {
-	case checksum(object, slot, old.codec()) != tag:
+	if checksum(object, slot, old.codec()) != tag {
 		return ErrCorrupt
-	case old.codec() == idPattern && len(object) == 8:
+	}
+	return w.decode(old.codec(), object, page)
+}
+
+// decode makes the page of an object of one page.
+func (w *Worker) decode(id compressor.ID, object, page []byte) error {
+	if id == idPattern && len(object) == 8 {
 		fillPage(page, binary.LittleEndian.Uint64(object))
 		return nil
 	}
-	if err := w.decoder.Decompress(old.codec(), page, object); err != nil {
+	if err := w.decoder.Decompress(id, page, object); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return nil

@@ -30,6 +30,8 @@ var (
 	ErrState = errors.New("the state of the backing file is damaged")
 	// ErrForeign is returned by Adopt for another file than the state is of.
 	ErrForeign = errors.New("not the file that the pages were written to")
+	// ErrShort says that the file has been cut.
+	ErrShort = errors.New("the backing file is shorter than it was")
 	// ErrNone is returned by Adopt when the state is of no file.
 	ErrNone = errors.New("there is no backing file")
 )

@@ -50,3 +50,11 @@ func (f *File) read(r *reader, p Place) (o Object, bytes []byte, err error) {
 	}
 	return o, bytes, nil
 }
+
+// Stamp changes when something else may be at a place: with the same stamp, it is the same object.
+func (f *File) Stamp(p Place) uint64 {
+	if !p.sound(len(f.extents)) {
+		return 0
+	}
+	return f.state.number(p.extent()).Load()
+}

@@ -54,7 +54,7 @@ func (s state) there() (bool, error) {
 	return n > 0, err
 }
 
-// begin makes the state of a new file, with a new key. Of an earlier file's, what was written today stays.
+// begin makes the state of a new file, with a new key. Of an earlier file's, what was written today stays, and numbers go on.
 func (s state) begin(extents int, id identity) error {
 	there, err := s.there()
 	if err != nil {
@@ -77,7 +77,6 @@ func (s state) begin(extents int, id identity) error {
 	s.word(wordExtents).Store(uint64(extents))
 	s.word(wordDevice).Store(id.device)
 	s.word(wordInode).Store(id.inode)
-	s.word(wordNumber).Store(0)
 	s.word(wordCheck).Store(s.check())
 	s.word(wordMagic).Store(stateMagic)
 	step("backing: state made")
