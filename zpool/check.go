@@ -21,6 +21,7 @@ func (p *Pool) Check() error {
 // check is Check with a worker to read pages with.
 func (p *Pool) check(w *Worker) error {
 	p.tiers.halt()
+	p.writeback.halt()
 	p.zs.StopCompactor()
 	p.zs.StopReserve()
 	err := p.zs.Check()

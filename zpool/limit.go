@@ -13,12 +13,23 @@ func (p *Pool) admit() bool {
 		return true
 	}
 	b := p.a.Budget()
-	if p.zs.InUse() > b.Limit()/100*int64(p.settings.Load().AcceptThresholdPercent) {
+	if p.zs.InUse() > b.Limit()/100*p.acceptPercent() {
 		p.zs.Urge()
 		return false
 	}
 	p.full.Store(false)
 	return true
+}
+
+// flowPercentAccept is the accept threshold while pages are being written back: they make room as fast as it can be had.
+const flowPercentAccept = 98
+
+func (p *Pool) acceptPercent() int64 {
+	n := int64(p.settings.Load().AcceptThresholdPercent)
+	if p.writeback.flow.Load() {
+		n = max(n, flowPercentAccept)
+	}
+	return n
 }
 
 // Full reports whether the pool has hit its limit and is not back at its accept threshold.
@@ -32,6 +43,7 @@ func (p *Pool) refused(err error) error {
 	p.limitHit.Add(1)
 	p.full.Store(true)
 	p.zs.Urge()
+	p.writeback.wake()
 	return ErrFull
 }
 

@@ -55,8 +55,9 @@ type Options struct {
 	Compactor *zsmalloc.CompactorOptions
 	// Background starts all of it. nil: nothing happens by itself. Then Tick, Recompress and Compact can be called.
 	Background *Background
-	// IdleAfter, RecompressCodec, ClusterSize and MinWastePercent are settings, see there. 0 and "": DefaultSettings.
-	IdleAfter                    time.Duration
+	// IdleAfter, RecompressCodec, ClusterSize, WritebackAfter and MinWastePercent are settings, see there. 0 and "":
+	// DefaultSettings.
+	IdleAfter, WritebackAfter    time.Duration
 	RecompressCodec              string
 	ClusterSize, MinWastePercent int
 }
@@ -79,7 +80,7 @@ func (o Options) withDefaults() Options {
 
 // settings are those that a pool begins with.
 func (o Options) settings() Settings {
-	s, d := Settings{o.MaxBytes, o.AcceptThresholdPercent, o.IdleAfter, o.RecompressCodec, o.ClusterSize, o.MinWastePercent}, DefaultSettings()
+	s, d := Settings{o.MaxBytes, o.AcceptThresholdPercent, o.IdleAfter, o.RecompressCodec, o.ClusterSize, o.WritebackAfter, o.MinWastePercent}, DefaultSettings()
 	if s.IdleAfter == 0 {
 		s.IdleAfter = d.IdleAfter
 	}
@@ -193,6 +194,7 @@ func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, fil
 		if err := p.tiers.start(*o.Background); err != nil {
 			return nil, errors.Join(err, zs.Close())
 		}
+		p.writeback.start()
 	case o.Compactor != nil:
 		zs.StartCompactor(*o.Compactor)
 	}
@@ -231,6 +233,7 @@ func (p *Pool) Allocator() zsmalloc.Stats { return p.zs.Stats() }
 // No other call may be in progress or follow.
 func (p *Pool) Close() error {
 	p.tiers.halt()
+	p.writeback.halt()
 	return errors.Join(p.writeback.close(), p.zs.Close(), p.a.Close())
 }
 

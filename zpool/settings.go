@@ -18,6 +18,7 @@ type Settings struct {
 	IdleAfter              time.Duration // a page that was not stored or loaded for so long is idle
 	RecompressCodec        string        // what idle pages are packed with: a name that compressor.New takes; "none": nothing
 	ClusterSize            int           // bytes of the neighbours that are packed together, a power of two of pages
+	WritebackAfter         time.Duration // a page idle for so long is written to the backing file, if there is one, though memory is not short; 0: none is
 	MinWastePercent        int           // share of the memory that must be freeable for compaction to begin
 }
 
@@ -37,6 +38,7 @@ func (s *Settings) validate(ceiling int64) (err error) {
 	bad(s.MaxBytes >= MinBytes && s.MaxBytes <= ceiling, "pool limit = %d bytes: want %d..%d", s.MaxBytes, MinBytes, ceiling)
 	bad(s.AcceptThresholdPercent >= 1 && s.AcceptThresholdPercent <= 100, "accept threshold = %d %%: want 1..100", s.AcceptThresholdPercent)
 	bad(s.IdleAfter >= 0 && s.IdleAfter <= 365*24*time.Hour, "idle after = %v: want 0 to a year", s.IdleAfter)
+	bad(s.WritebackAfter >= 0 && s.WritebackAfter <= 365*24*time.Hour, "writeback after = %v: want 0 to a year", s.WritebackAfter)
 	pages := s.ClusterSize / PageSize
 	bad(pages*PageSize == s.ClusterSize && pages >= 1 && pages <= MaxClusterPages && bits.OnesCount(uint(pages)) == 1,
 		"cluster size = %d bytes: want a power of two from %d to %d", s.ClusterSize, PageSize, MaxClusterPages*PageSize)

@@ -296,7 +296,7 @@ func (t *tiers) viewLocked(pressure float64) (v view) {
 		used: p.zs.InUse(), limit: p.a.Budget().Limit(), full: p.full.Load(), urged: p.zs.Urged(), pressure: pressure,
 		swept: t.sweep.next == 0 && t.sweep.lag() == 0, sweepTime: t.sweepTime, generation: now - p.clock.since(),
 		freeable: int64(p.zs.FreeableFrames()), compacting: t.compacting,
-		ready: ready, readyMost: most, readyUnasked: now - t.asked, aging: t.packer.on(),
+		ready: ready, readyMost: most, readyUnasked: now - t.asked, aging: t.packer.on() || p.writeback.file.Load() != nil,
 	}
 	if v.freeable <= t.stuck { // what compaction has left is pinned, or not to be had
 		v.freeable = 0

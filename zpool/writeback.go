@@ -28,12 +28,13 @@ type writeback struct {
 	raw    uint8  // and of those that do not compress
 	since  uint64 // generation in which it began
 
+	flow   atomic.Bool // pages are being written because the pool is all but full
 	recent refaults
+	loop   loop
 	hotAge atomic.Uint32 // a page that was used so many generations ago is brought back into memory when it is used again
 	told   struct {
 		sync.Mutex
 		did   Written
-		trips uint64 // of the whole table
 		clean Cleaned
 		err   error // the last
 	}
@@ -249,7 +250,9 @@ func (b *writeback) giveUp(f *backing.File) {
 
 // open takes a file into use, or none.
 func (b *writeback) open(p *Pool, f *backing.File) {
-	b.p = p
+	if b.p = p; b.loop.wakeups == nil {
+		b.loop.wakeups = make(chan struct{}, 1)
+	}
 	if f == nil {
 		return
 	}
@@ -259,6 +262,7 @@ func (b *writeback) open(p *Pool, f *backing.File) {
 		b.object = make([]byte, 0, PageSize)
 	}
 	b.file.Store(f)
+	b.wake()
 }
 
 // close lets go of the file.
