@@ -74,6 +74,12 @@ func (p *Pool) Backing() *os.File {
 	return nil
 }
 
+// BackingDirect reports whether the backing file is read and written past the page cache, or there is none.
+func (p *Pool) BackingDirect() bool {
+	f := p.writeback.file.Load()
+	return f == nil || f.Direct()
+}
+
 // RemoveBacking brings all pages back into memory and gives up the backing file. It is a *RoomError if they do not fit; then
 // some are back, and the rest stays where it is. Pages that cannot be read are ErrUnreadableLeft, and stay as they are,
 // unless they are to be lost: then to load them is ErrCorrupt from now on.
@@ -114,6 +120,30 @@ func (p *Pool) RemoveBacking(lose bool) error {
 		return fmt.Errorf("zpool: %w", err)
 	}
 	return nil
+}
+
+// DropBacking gives up the backing file and all pages in it: for a pool that is about to be closed, and whose pages nobody wants.
+// To load one of them is ErrCorrupt from now on.
+func (p *Pool) DropBacking() error {
+	b := &p.writeback
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.file.Load()
+	if f == nil {
+		return nil
+	}
+	b.each(func(slot uint64, _ word) {
+		at := p.slots.word(slot)
+		old := lockSlot(at)
+		if old.kind() != kindWritten {
+			publish(at, old)
+			return
+		}
+		publish(at, lostWord)
+		b.w.replaced(slot, old, lostWord)
+	})
+	b.file.Store(nil)
+	return f.Remove()
 }
 
 // bringBack brings a slot's page from the backing file into memory, if it is there. The errors are ErrFull and those of Load.

@@ -21,6 +21,7 @@ type Report struct {
 	Swap       Swap    `json:"swap"`
 	Pool       Pool    `json:"pool"`
 	Latency    Latency `json:"latency"`
+	Tiers      Tiers   `json:"tiers"`
 	Errors     Errors  `json:"errors"`
 	Daemon     Daemon  `json:"daemon"`
 	// Machine is what all CPUs did meanwhile.
@@ -95,8 +96,9 @@ func QuantilesOf(s *histogram.Snapshot) Quantiles {
 
 // Errors are what went wrong.
 type Errors struct {
-	Corrupt uint64 `json:"corrupt"` // pages found damaged
-	IO      uint64 `json:"io"`      // requests that were answered with an I/O error
+	Corrupt    uint64 `json:"corrupt"`    // pages found damaged
+	Unreadable uint64 `json:"unreadable"` // pages that the backing file's disk did not give back
+	IO         uint64 `json:"io"`         // requests that were answered with an I/O error
 }
 
 // Daemon is what we took ourselves.

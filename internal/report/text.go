@@ -54,6 +54,7 @@ func (r *Report) WriteText(w io.Writer) error {
 			Count(r.Swap.PagesOut), Count(r.Swap.PagesIn))
 	}
 	r.poolLines(line)
+	r.Tiers.lines(line)
 	c := &r.Command
 	line("command", "%.1f s user, %.1f s system, %s major faults, %s resident at most",
 		c.UserSeconds, c.SystemSeconds, Count(c.MajorFaults), Bytes(c.MaxRSSBytes))
@@ -130,6 +131,9 @@ func (t *Trace) lines(line func(head, format string, args ...any)) {
 
 func (r *Report) troubleLine(line func(head, format string, args ...any)) {
 	var trouble []string
+	if r.Errors.Unreadable > 0 {
+		trouble = append(trouble, Count(r.Errors.Unreadable)+" pages could not be read from the backing file")
+	}
 	if r.Errors.Corrupt > 0 {
 		trouble = append(trouble, Count(r.Errors.Corrupt)+" pages were damaged")
 	}

@@ -37,6 +37,11 @@ type Options struct {
 	Record      string // file for a trace of what the device is asked; "": none
 	RecordSizes bool   // the trace has the compressed sizes of pages in the place of the pages
 
+	Backing        string        // folder, file or block device that idle pages are written to; "": none
+	BackingSize    int64         // bytes of it that are used at most; 0: Swap
+	WritebackAfter time.Duration // pages idle for so long are written though there is room; 0: when there is none
+	WritebackLimit int64         // bytes written in 24 hours at most; 0: no limit
+
 	State    string    // folder of records of what runs have made
 	Self     []string  // how to start this program's workload
 	Before   string    // what guard.Protect changed and the command gets back
@@ -72,7 +77,10 @@ const (
 const (
 	minMemory = 8 << 20
 	minSwap   = 1 << 20
-	maxSwap   = int64(zpool.MaxSlots) * zpool.PageSize
+	// minBacking is the smallest backing file; backingFree is what its file system keeps.
+	minBacking  = 16 << 20
+	backingFree = 512 << 20
+	maxSwap     = int64(zpool.MaxSlots) * zpool.PageSize
 )
 
 // UsageError is a mistake of the user's, as opposed to a lack of the machine's.
@@ -108,6 +116,11 @@ func (o *Options) Complete() error {
 		check(err == nil, "--record %s: the file exists; a trace is never written over one", o.Record)
 	}
 	check(o.RecordSizes && o.Record == "", "--record-sizes: say where to with --record FILE")
+	check(o.Backing != "" && (o.NoSwap || !o.Device.ours()), "--backing: there is no pool to write back from")
+	check(o.Backing == "" && (o.BackingSize != 0 || o.WritebackAfter != 0 || o.WritebackLimit != 0),
+		"--backing-size, --writeback-after, --writeback-limit: say where to with --backing FILE or a folder")
+	check(o.WritebackAfter < 0, "--writeback-after %v: want 0 or more", o.WritebackAfter)
+	check(o.BackingSize != 0 && o.BackingSize < minBacking, "--backing-size %s: want at least %s", report.Bytes(o.BackingSize), report.Bytes(minBacking))
 	if len(o.Args) > 0 {
 		if _, err := exec.LookPath(o.Args[0]); err != nil {
 			errs = append(errs, usagef("cannot run %q: %w; give a program's path or a name in $PATH", o.Args[0], errors.Unwrap(err)))

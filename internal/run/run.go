@@ -238,5 +238,5 @@ func InProcess(ctx context.Context, o *Options) (*report.Report, error) {
 	r.Swap.PagesOut, r.Swap.PagesIn, r.Swap.DiscardedPages = st.Stores, st.Loads, st.Invalidated
 	r.Swap.PeakUsedBytes = r.Pool.PeakStoredPages * 4096
 	runtime.KeepAlive(w)
-	return r, errors.Join(err, p.Close())
+	return r, errors.Join(err, p.DropBacking(), p.Close())
 }

@@ -67,7 +67,17 @@ func fillPool(r *report.Report, s *zpool.Stats, codec string) {
 		Rejected: map[string]uint64{"full": s.RejectedFull, "alloc_fail": s.RejectedAllocFail},
 	}
 	r.Latency = report.Latency{Store: report.QuantilesOf(&s.StoreTime), Load: report.QuantilesOf(&s.LoadTime)}
-	r.Errors.Corrupt = s.Corrupt
+	r.Errors.Corrupt, r.Errors.Unreadable = s.Corrupt, s.Unreadable
+	if b := &s.Backing; b.Bytes > 0 {
+		r.Tiers.Written = &report.Written{
+			Pages: s.WrittenPages, Bytes: b.LiveBytes, FileBytes: b.Bytes,
+			PagesOut: s.WrittenBack.Pages, BytesOut: int64(b.WrittenBytes), PagesTouched: s.WrittenBack.Lost,
+			Reads: b.Reads, Load: report.QuantilesOf(&s.DiskLoadTime), ExtentsCleaned: b.Cleaned, WriteErrors: b.WriteErrors,
+		}
+		if s.BackingError != nil {
+			r.Tiers.Written.LastError = s.BackingError.Error()
+		}
+	}
 }
 
 // The built-in workload fills this many times the limit, and touches this many of its pages for each page of the limit.
