@@ -8,12 +8,20 @@ import (
 
 // admit reports whether pages are taken at present: always, but for the time between hitting the limit and being back
 // at the accept threshold (zswap's pool_limit_hit and accept_threshold_percent).
+//
+// While pages are packed in the background, that is told to be full a little earlier, for packing takes memory before it
+// gives some back.
 func (p *Pool) admit() bool {
-	if !p.full.Load() {
-		return true
-	}
 	b := p.a.Budget()
-	if p.zs.InUse() > b.Limit()/100*p.acceptPercent() {
+	used, most := p.zs.InUse(), b.Limit()-p.tiers.headroom.Load()
+	if !p.full.Load() {
+		if used <= most || most == b.Limit() {
+			return true
+		}
+		_ = p.refused(arena.ErrLimit)
+		return false
+	}
+	if used > min(b.Limit()/100*p.acceptPercent(), most) {
 		p.zs.Urge()
 		return false
 	}

@@ -32,12 +32,12 @@ const (
 // and looks whether what each saw can be explained by the operations happening one after another, each between its call
 // and its return: is every slot a register that is linearizable? Operations on several pages are one for each page.
 func TestHistories(t *testing.T) {
-	refused, moved := 0, uint64(0)
+	refused, moved, packed, promoted := 0, uint64(0), uint64(0), uint64(0)
 	for _, procs := range []int{1, 2, 8} {
 		t.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 			r := newRand(t)
-			p := newTestPool(t, Options{Slots: historySlots + churnSlots, AcceptThresholdPercent: 100})
+			p := newTestPool(t, Options{Slots: historySlots + churnSlots, AcceptThresholdPercent: 100, RecompressCodec: "s2"})
 			rec := newRecorder(t, p)
 			histories, length := *historiesFlag, historyLength
 			if procs == 1 {
@@ -63,12 +63,12 @@ func TestHistories(t *testing.T) {
 				}
 			}
 			_, n := p.zs.Moved()
-			moved += n
+			moved, packed, promoted = moved+n, packed+rec.packed, promoted+p.Stats().Promoted
 		})
 	}
-	t.Logf("%d stores refused, %d objects moved", refused, moved)
-	if !t.Failed() && *historiesFlag >= 100 && (refused == 0 || moved == 0) {
-		t.Error("no store was refused or no object moved: the test did not test")
+	t.Logf("%d stores refused, %d objects moved, %d pages packed, %d promoted", refused, moved, packed, promoted)
+	if !t.Failed() && *historiesFlag >= 100 && (refused == 0 || moved == 0 || packed == 0 || promoted == 0) {
+		t.Error("no store was refused, no object moved, or no page packed: the test did not test")
 	}
 }
 
@@ -138,6 +138,7 @@ type recorder struct {
 	clients [historyWorkers]client
 	churn   *Worker
 	stored  [churnSlots]uint32 // what it stored, by slot
+	packed  uint64             // pages
 	clock   atomic.Int64       // a counter and not the time: the clocks of two CPUs may disagree
 }
 
@@ -155,6 +156,7 @@ func (rec *recorder) record(seed uint64, length int) (all []porcupine.Operation)
 	var background, users sync.WaitGroup
 	noErr(rec.t, rec.churn.Invalidate(0, historySlots))
 	background.Go(func() { rec.compactAndSqueeze(rand.New(rand.NewPCG(seed, 100)), &stop) })
+	background.Go(func() { rec.packIdle(rand.New(rand.NewPCG(seed, 102)), &stop) })
 	background.Go(func() { rec.churnOthers(rand.New(rand.NewPCG(seed, 101)), &stop) })
 	for i := range rec.clients {
 		c := &rec.clients[i]
@@ -190,6 +192,22 @@ func (rec *recorder) compactAndSqueeze(r *rand.Rand, stop *atomic.Bool) {
 		case 2:
 			b.SetLimit(limit)
 		}
+	}
+}
+
+// packIdle packs without pause what nobody has used for a moment.
+func (rec *recorder) packIdle(r *rand.Rand, stop *atomic.Bool) {
+	for !stop.Load() {
+		rec.p.tiers.hotAge.Store(r.Uint32N(3))
+		if r.IntN(2) == 0 {
+			rec.p.Tick()
+		}
+		did, _, err := rec.p.Recompress(0, 1+r.IntN(20))
+		if err != nil {
+			rec.t.Error(err)
+			return
+		}
+		rec.packed += did.Pages
 	}
 }
 

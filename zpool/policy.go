@@ -74,6 +74,7 @@ const (
 	minFreeable                = 16         // frames; fewer are not worth a look
 	worthFreeing               = 64         // frames, when the pool is full
 	shortestGeneration         = 10 * time.Millisecond
+	longestWhenFull            = 250 * time.Millisecond // of a generation
 	trimIdle                   = 2 * time.Second
 )
 
@@ -89,7 +90,7 @@ func decide(v *view, s *Settings) plan {
 	idle := [...]time.Duration{calm: s.IdleAfter, short: s.IdleAfter / 4, full: 0}[e]
 	length := s.generationLength()
 	if e == full {
-		length = max(length/8, shortestGeneration)
+		length = min(max(length/64, shortestGeneration), longestWhenFull)
 	}
 	length = max(length, sweepShare*v.sweepTime)
 	switch {

@@ -1,6 +1,8 @@
 package zpool
 
 import (
+	"sync/atomic"
+
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/zsmalloc"
 )
@@ -68,33 +70,37 @@ func (k *packer) on() bool { return k.codec.ID() != compressor.Raw }
 func (k *packer) look(window uint64, idle uint8) {
 	k.list = k.list[:0]
 	fresh := 0
-	for slot := window; slot < min(window+windowSlots, k.p.super.slots); slot++ {
-		w := word(k.p.slots.word(slot).Load())
-		if w == 0 || w&lockBit != 0 || k.p.clock.age(w) < idle {
+	words := k.p.slots.window(window)
+	for i := range words {
+		w := word(words[i].Load())
+		if w == 0 || w&lockBit != 0 || k.p.clock.age(w) < idle || w.length() == 0 || w.length() > zsmalloc.MaxSize {
 			continue
 		}
+		size, n := k.p.zs.ClassSize(w.length())+handleBytes, 1
 		switch {
 		case w.kind() == kindObject && w&settledBit == 0 && w.codec() != idPattern:
 			if w&denseBit == 0 {
 				fresh++
 			}
-			k.list = append(k.list, candidate{slot, w, k.p.zs.ClassSize(max(w.length(), 1)) + handleBytes})
 		case w.kind() == kindMember:
-			if n := k.p.liveMembers(window, w); n <= 1<<w.log2()/2 {
-				fresh++
-				k.list = append(k.list, candidate{slot, w, (k.p.zs.ClassSize(max(w.length(), 1)) + handleBytes) / n})
+			if n = named(words, w); !mostlyDead(n, w) {
+				continue
 			}
+			fresh++
+		default:
+			continue
 		}
+		k.list = append(k.list, candidate{window + uint64(i), w, size / n})
 	}
 	if fresh == 0 {
 		k.list = k.list[:0]
 	}
 }
 
-// liveMembers returns how many slots of a window name the cluster of a word, at least 1.
-func (p *Pool) liveMembers(window uint64, w word) (n int) {
-	for slot := window; slot < min(window+windowSlots, p.super.slots); slot++ {
-		if o := word(p.slots.word(slot).Load()); o.kind() == kindMember && o.handle() == w.handle() {
+// named returns how many words of a window name the cluster of w, at least 1.
+func named(words *[windowSlots]atomic.Uint64, w word) (n int) {
+	for i := range words {
+		if o := word(words[i].Load()); o.kind() == kindMember && o.handle() == w.handle() {
 			n++
 		}
 	}

@@ -68,6 +68,7 @@ func (p *Pool) Set(s Settings) error {
 		return fmt.Errorf("zpool: settings: %w", err)
 	}
 	p.a.Budget().SetLimit(s.MaxBytes)
+	t.leaveHeadroomLocked()
 	t.wake()
 	return nil
 }

@@ -45,16 +45,18 @@ func (s *sweep) run(budget uint64, idle uint8, pack func(window uint64) (more bo
 
 // window looks at one window and reports whether there may be something to pack.
 func (s *sweep) window(window uint64, g, idle uint8) (pack bool) {
-	for slot := window; slot < min(window+windowSlots, s.p.super.slots); slot++ {
-		at := s.p.slots.word(slot)
-		w := word(at.Load())
+	var seen [windowSlots]clusterSeen // clusters of the window
+	clusters := seen[:0]
+	words := s.p.slots.window(window)
+	for i := range words {
+		w := word(words[i].Load())
 		if w == 0 {
 			continue
 		}
 		age, kind := g-w.age(), w.kind()
 		if age > veryOld {
 			if kind != kindLost && w&lockBit == 0 {
-				at.CompareAndSwap(uint64(w), uint64(w.at(g-veryOld)))
+				words[i].CompareAndSwap(uint64(w), uint64(w.at(g-veryOld)))
 			}
 			age = veryOld
 		}
@@ -64,16 +66,36 @@ func (s *sweep) window(window uint64, g, idle uint8) (pack bool) {
 			pack = pack || age >= idle && w&(settledBit|denseBit) == 0 && w.codec() != idPattern
 		case kindMember:
 			s.ages[age]++
-			pack = pack || age >= idle && s.mostlyDead(window, w)
+			clusters = count(clusters, w, age >= idle)
 		}
+	}
+	for _, c := range clusters {
+		pack = pack || c.idle && mostlyDead(c.members, c.word)
 	}
 	return pack
 }
 
-// mostlyDead reports whether at most half of the pages that a cluster was made of are still in it.
-func (s *sweep) mostlyDead(window uint64, w word) bool {
-	return s.p.liveMembers(window, w) <= 1<<w.log2()/2
+// clusterSeen is a cluster of which so many members were seen, the first with this word.
+type clusterSeen struct {
+	word    word
+	members int
+	idle    bool // one of them is
 }
+
+// count counts a member of a cluster. Members are mostly neighbours.
+func count(clusters []clusterSeen, w word, idle bool) []clusterSeen {
+	for i := len(clusters) - 1; i >= 0; i-- {
+		if c := &clusters[i]; c.word.handle() == w.handle() {
+			c.members++
+			c.idle = c.idle || idle
+			return clusters
+		}
+	}
+	return append(clusters, clusterSeen{w, 1, idle})
+}
+
+// mostlyDead reports whether at most half of the pages that a cluster was made of are still in it.
+func mostlyDead(members int, w word) bool { return members <= 1<<w.log2()/2 }
 
 // lag returns how many generations ago the oldest slot was looked at.
 func (s *sweep) lag() uint64 { return s.p.clock.at.Load() - s.ended }

@@ -49,6 +49,7 @@ type tiers struct {
 		did   Recompressed
 		spent time.Duration // CPU time of recompression
 	}
+	headroom atomic.Int64  // bytes below the limit that are left for packing; 0: nobody packs
 	hotAge   atomic.Uint32 // a cold page that was used so many generations ago is hot when it is used again; 0: never
 	warnings [2]atomic.Uint64
 	steps    [actTrim + 1]atomic.Uint64
@@ -175,6 +176,7 @@ func (t *tiers) start(b Background) error {
 	}
 	t.background = b
 	t.stop, t.done = make(chan struct{}), make(chan struct{})
+	t.leaveHeadroomLocked()
 	t.p.zs.Drive(t.wake)
 	go t.run(t.stop, t.done)
 	return nil
@@ -193,6 +195,7 @@ func (t *tiers) halt() {
 	close(stop)
 	<-done
 	t.hotAge.Store(0)
+	t.headroom.Store(0)
 }
 
 // wake makes the goroutine look at the pool. It never blocks.
@@ -304,6 +307,15 @@ func (t *tiers) viewLocked(pressure float64) (v view) {
 		t.stuck = 0
 	}
 	return v
+}
+
+// leaveHeadroomLocked sees to it that there is memory to pack pages with when stores have taken all else.
+func (t *tiers) leaveHeadroomLocked() {
+	room := int64(0)
+	if t.stop != nil && t.packer.on() {
+		room = min(max(t.p.a.Budget().Limit()/64, 4*PageSize), 64*PageSize)
+	}
+	t.headroom.Store(room)
 }
 
 // warnLocked tells who wants to know that the pool fills up.
