@@ -48,6 +48,7 @@ func (p *Pool) AddBacking(o BackingOptions) error {
 	if err != nil {
 		return fmt.Errorf("zpool: backing file: %w", err)
 	}
+	p.zs.Trim() // its state takes some frames
 	file, err := backing.New(p.a, p.super.backingBase(), f, backing.Options{Bytes: o.Bytes, Limits: o.limits()})
 	if err != nil {
 		return fmt.Errorf("zpool: %w", err)

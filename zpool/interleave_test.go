@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/internal/invariant"
 )
 
@@ -43,11 +47,14 @@ const (
 
 var sceneOptions = Options{Slots: 1000, MaxBytes: MinBytes, Compressor: "lz4", RecompressCodec: "s2"}
 
-// Scenes: with something to compact; with idle pages that are worth packing; with clusters of them.
+// Scenes: with something to compact; with idle pages that are worth packing; with clusters of them. The others have a backing
+// file: with some clusters, and nothing written; with all pages written, to an extent with little else in it.
 const (
-	sparse = "sparse"
-	idle   = "idle"
-	cold   = "cold"
+	sparse  = "sparse"
+	idle    = "idle"
+	cold    = "cold"
+	filed   = "filed"
+	written = "written"
 )
 
 func newScene(t *testing.T, kind string) *scene {
@@ -70,13 +77,60 @@ func newScene(t *testing.T, kind string) *scene {
 		}
 	}
 	p.Tick()
-	if kind == cold {
+	if kind != sparse && kind != idle {
 		noErr(t, s.pack())
 		if p.Stats().Clusters < 3 {
 			t.Fatal("no clusters")
 		}
 	}
+	if kind == filed || kind == written {
+		for _, slot := range []uint64{30, 33} { // not all is in clusters
+			noErr(t, s.store(w, slot, 50+slot))
+		}
+		p.Tick()
+		noErr(t, p.AddBacking(BackingOptions{Path: sceneDir(t), Bytes: 6 << 20}))
+		p.writeback.hotAge.Store(1)
+	}
+	if kind == written {
+		noErr(t, s.writeBack())
+		if p.Stats().WrittenPages < 10 {
+			t.Fatal("nothing was written")
+		}
+		noErr(t, s.fillExtent())
+	}
 	return s
+}
+
+func sceneDir(t *testing.T) string {
+	if _, err := os.Stat("/dev/shm"); err == nil {
+		return "/dev/shm"
+	}
+	return t.TempDir()
+}
+
+// writeBack writes all that is idle.
+func (s *scene) writeBack() error {
+	if _, _, err := s.p.WriteBack(1, 1, 1<<20); !errors.Is(err, backing.ErrNone) {
+		return err
+	}
+	return nil
+}
+
+// fillExtent writes what nobody wants to the rest of the extent.
+func (s *scene) fillExtent() error {
+	f, junk := s.p.writeback.file.Load(), make([]byte, PageSize)
+	b, err := f.Begin(2<<20, false)
+	if err != nil {
+		return err
+	}
+	for range backing.ExtentBytes / PageSize {
+		place, ok := b.Add(backing.Object{}, junk, 1)
+		if !ok {
+			return errors.New("no room for junk")
+		}
+		f.Free(place)
+	}
+	return b.Flush()
 }
 
 // pack packs all that is idle.
@@ -175,11 +229,19 @@ func (s *scene) die() error {
 	if err != nil {
 		return err
 	}
-	p, rec, err := openIn(a, sceneOptions)
+	o := sceneOptions
+	if f := s.p.Backing(); f != nil {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		o.Backing = os.NewFile(uintptr(fd), "copy")
+	}
+	p, rec, err := openIn(a, o)
 	if err != nil {
 		return errors.Join(err, a.Close())
 	}
-	if rec.Lost != 0 {
+	if rec.Lost != 0 || rec.Backing != nil {
 		err = fmt.Errorf("lost: %+v", rec)
 	}
 	if err := errors.Join(err, s.check(p), p.Close()); err != nil {
@@ -203,6 +265,19 @@ var acts = map[string]func(s *scene, w *Worker) error{
 		}
 		s.p.Tick()
 		return errors.Join(err, s.pack())
+	},
+	"write back": func(s *scene, w *Worker) error { return s.writeBack() },
+	"clean": func(s *scene, w *Worker) error {
+		if _, _, err := s.p.CleanBacking(); !errors.Is(err, backing.ErrNone) {
+			return err
+		}
+		return nil
+	},
+	"remove the file": func(s *scene, w *Worker) error {
+		if err := s.p.RemoveBacking(false); err != errNoBacking {
+			return err
+		}
+		return nil
 	},
 	"load another":     func(s *scene, w *Worker) error { return s.load(w, otherSlot) },
 	"store another":    func(s *scene, w *Worker) error { return s.store(w, otherSlot, 101) },
@@ -279,9 +354,11 @@ func interleave(t *testing.T, kind, first, at, second string) error {
 // loads, stores, invalidates, compacts or packs, or the process dies.
 func TestInterleaved(t *testing.T) {
 	for kind, firsts := range map[string][]string{
-		sparse: {"compact", "load it", "store over it", "invalidate it", "store a new page"},
-		idle:   {"pack"},
-		cold:   {"load it twice", "store over it", "invalidate it", "thin out and pack"},
+		sparse:  {"compact", "load it", "store over it", "invalidate it", "store a new page"},
+		idle:    {"pack"},
+		cold:    {"load it twice", "store over it", "invalidate it", "thin out and pack"},
+		filed:   {"write back"},
+		written: {"load it twice", "store over it", "invalidate it", "clean", "remove the file"},
 	} {
 		for _, first := range firsts {
 			names := steps(t, kind, first)

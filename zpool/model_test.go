@@ -20,35 +20,45 @@ import (
 // TestModel does random operations on a pool with random options and on a map, and compares. A failure is made as small
 // as can be, and says how to repeat it; -rapid.checks is how many pools are tried, -rapid.steps how long each is used.
 func TestModel(t *testing.T) {
-	var seen seen
+	seen := seen{dir: shm(t)}
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t, &seen)
 		t.Repeat(map[string]func(*rapid.T){
-			"":           m.invariants,
-			"store":      m.store,
-			"store full": m.storeUntilFull,
-			"load":       m.load,
-			"invalidate": m.invalidate,
-			"thin out":   m.thinOut,
-			"compact":    m.compact,
-			"tick":       m.tick,
-			"pack":       m.pack,
-			"settings":   m.set,
-			"limit":      m.setMaxBytes,
-			"reopen":     m.reopenAll,
-			"check":      m.check,
+			"":                    m.invariants,
+			"store":               m.store,
+			"store full":          m.storeUntilFull,
+			"load":                m.load,
+			"invalidate":          m.invalidate,
+			"thin out":            m.thinOut,
+			"compact":             m.compact,
+			"tick":                m.tick,
+			"pack":                m.pack,
+			"settings":            m.set,
+			"add backing file":    m.addBacking,
+			"remove backing file": m.removeBacking,
+			"write back":          m.writeBack,
+			"clean":               m.cleanBacking,
+			"limit":               m.setMaxBytes,
+			"reopen":              m.reopenAll,
+			"check":               m.check,
 		})
 		m.end(t)
 	})
 	t.Logf("%+v", seen)
 	if seen.Pools >= 100 && (seen.Full == 0 || seen.Threshold == 0 || seen.Moved == 0 || seen.Reopened == 0 ||
-		seen.Packed == 0 || seen.Promoted == 0) {
+		seen.Packed == 0 || seen.Promoted == 0 || seen.Written == 0 || seen.Cleaned == 0 || seen.Removed == 0) {
 		t.Error("something never happened: the test did not test")
 	}
 }
 
 // seen counts what happened in all pools of a test.
-type seen struct{ Pools, Pages, Full, Threshold, Moved, Reopened, Packed, Promoted int }
+type seen struct {
+	Pools, Pages, Full, Threshold, Moved, Reopened, Packed, Promoted int
+
+	Written, Cleaned, Removed, NoRoom int
+
+	dir string // for backing files
+}
 
 // model is a pool and what it must hold.
 type model struct {
@@ -345,10 +355,10 @@ func (m *model) reopenAll(t *rapid.T) {
 	ceiling := m.o.CeilingBytes
 	before := m.p.Stats()
 	m.seen.Promoted += int(before.Promoted)
-	old := m.p
+	old, file := m.p, m.copyOfBacking(t)
 	m.p = nil
 	m.o = drawOptions(t, ceiling)
-	m.o.CeilingBytes = ceiling
+	m.o.CeilingBytes, m.o.Backing = ceiling, file
 	p, rec, err := reopenIn(old, m.o)
 	noErr(t, err)
 	m.use(p)
