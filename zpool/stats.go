@@ -14,7 +14,7 @@ type counters struct {
 	corrupt                     atomic.Uint64
 	sameFilled, incompressible  atomic.Int64  // pages that came less those that went; a sum over workers means something
 	compressedBytes             atomic.Int64  // likewise
-	cold, clusters              atomic.Int64  // likewise: cold pages, and cluster objects
+	cold, clusters, coldBytes   atomic.Int64  // likewise: cold pages, cluster objects, and the bytes of what cold pages are in
 	promoted                    atomic.Uint64 // cold pages that became hot again
 	storeTime, loadTime         histogram.Histogram
 	coldTime                    histogram.Histogram // loads of one page that was cold and had to be unpacked
@@ -26,6 +26,14 @@ func (c *counters) count(old, new word) {
 	add(&c.incompressible, new.incompressible()-old.incompressible())
 	add(&c.compressedBytes, new.memory()-old.memory())
 	add(&c.cold, new.coldPages()-old.coldPages())
+	add(&c.coldBytes, new.coldMemory()-old.coldMemory())
+}
+
+// countCluster counts a cluster object that was made (sign 1) or freed (-1).
+func (c *counters) countCluster(length, sign int64) {
+	add(&c.clusters, sign)
+	add(&c.compressedBytes, sign*length)
+	add(&c.coldBytes, sign*length)
 }
 
 // add spares the atomic addition of nothing.
@@ -48,6 +56,7 @@ type Stats struct {
 	LimitBytes          int64
 
 	ColdPages                         int64 // of those stored: packed again since nobody used them
+	ColdBytes                         int64 // of CompressedBytes, those of cold pages
 	Clusters                          int64 // objects of several of them
 	Recompressed                      Recompressed
 	Promoted                          uint64             // cold pages that became hot again
@@ -86,6 +95,7 @@ func (p *Pool) Stats() (s Stats) {
 		s.CompressedBytes += w.compressedBytes.Load()
 		s.ColdPages += w.counters.cold.Load()
 		s.Clusters += w.clusters.Load()
+		s.ColdBytes += w.coldBytes.Load()
 		s.Promoted += w.promoted.Load()
 		s.Invalidated += w.invalidated.Load()
 		s.RejectedFull += w.rejectedFull.Load()

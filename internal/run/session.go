@@ -19,7 +19,6 @@ import (
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/zpool"
-	"github.com/zswapd/zswapd/zsmalloc"
 )
 
 // session is what a run has set up. What is nil was not.
@@ -87,7 +86,9 @@ func newPool(o *Options) (*zpool.Pool, error) {
 		Slots:      uint64(o.Swap / zpool.PageSize),
 		MaxBytes:   o.PoolLimit,
 		Compressor: o.Compressor,
-		Compactor:  &zsmalloc.CompactorOptions{},
+
+		// No pressure: the command's own faults would look like it, and the CPU is better left to them.
+		Background: &zpool.Background{}, RecompressCodec: o.ColdCodec, IdleAfter: o.IdleAfter,
 	})
 }
 
