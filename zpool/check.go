@@ -66,8 +66,7 @@ func (p *Pool) check(w *Worker) error {
 	})
 	for h, c := range clusters {
 		objects++
-		add(&sum.compressedBytes, int64(c.length))
-		add(&sum.clusters, 1)
+		sum.countCluster(int64(c.length), 1)
 		if other, twice := seen[word(h)]; twice {
 			problem("slot %d has the object of a cluster", other)
 		}
@@ -89,7 +88,7 @@ func (p *Pool) check(w *Worker) error {
 	}
 	if stored != s.StoredPages || sum.sameFilled.Load() != s.SameFilledPages ||
 		sum.incompressible.Load() != s.IncompressiblePages || p.cutOff.Load() == 0 && sum.compressedBytes.Load() != s.CompressedBytes ||
-		sum.cold.Load() != s.ColdPages || p.cutOff.Load() == 0 && sum.clusters.Load() != s.Clusters {
+		sum.cold.Load() != s.ColdPages || p.cutOff.Load() == 0 && (sum.clusters.Load() != s.Clusters || sum.coldBytes.Load() != s.ColdBytes) {
 		problem("counted %d pages, %d same-filled, %d incompressible, %d cold, %d clusters, %d bytes; the counters say %d, %d, %d, %d, %d, %d",
 			stored, sum.sameFilled.Load(), sum.incompressible.Load(), sum.cold.Load(), sum.clusters.Load(), sum.compressedBytes.Load(),
 			s.StoredPages, s.SameFilledPages, s.IncompressiblePages, s.ColdPages, s.Clusters, s.CompressedBytes)

@@ -149,7 +149,6 @@ func (w *Worker) leave(slot uint64, old word) bool {
 		return true
 	}
 	step("leave: was the last")
-	add(&w.compressedBytes, -int64(old.length()))
-	add(&w.clusters, -1)
+	w.countCluster(int64(old.length()), -1)
 	return w.p.zs.Free(h) == nil
 }

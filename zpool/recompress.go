@@ -227,8 +227,7 @@ func (k *packer) put(group []candidate, object []byte) (h zsmalloc.Handle, ok bo
 	setLive(there[:len(object)], h, window, members, members)
 	k.p.zs.Unpin(h)
 	step("pack: cluster made")
-	add(&k.w.clusters, 1)
-	add(&k.w.compressedBytes, int64(len(object)))
+	k.w.countCluster(int64(len(object)), 1)
 	return h, true
 }
 

@@ -327,8 +327,7 @@ func (f *found) adoptCluster(c claim) (members uint16, err error) {
 		setLive(object, c.handle, f.window, members, membersOf(object))
 		step("recover: cluster settled")
 	}
-	add(&f.compressedBytes, int64(c.length))
-	add(&f.clusters, 1)
+	f.countCluster(int64(c.length), 1)
 	return members, nil
 }
 
@@ -383,6 +382,7 @@ func (p *Pool) inherit(f *found) {
 	w.counters.cold.Store(f.counters.cold.Load())
 	w.clusters.Store(f.clusters.Load())
 	w.written.Store(f.written.Load())
+	w.coldBytes.Store(f.coldBytes.Load())
 	w.corrupt.Store(f.Lost)
 	p.mu.workers = append(p.mu.workers, w)
 	p.countStored(int64(f.Pages))

@@ -133,6 +133,9 @@ func (w word) memory() int64 {
 	return int64(w.length())
 }
 
+// coldMemory is memory for cold pages, and 0 for others.
+func (w word) coldMemory() int64 { return w.coldPages() * w.memory() }
+
 // lockSlot waits until nobody else has the slot, takes it, and returns its word, without the lock bit.
 func lockSlot(w *atomic.Uint64) word {
 	for turn := 0; ; turn++ {

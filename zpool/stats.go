@@ -15,7 +15,7 @@ type counters struct {
 	corrupt                     atomic.Uint64
 	sameFilled, incompressible  atomic.Int64 // pages that came less those that went; a sum over workers means something
 	compressedBytes             atomic.Int64 // likewise
-	cold, clusters              atomic.Int64 // likewise: cold pages, and cluster objects
+	cold, clusters, coldBytes   atomic.Int64 // likewise: cold pages, cluster objects, and the bytes of what cold pages are in
 	written                     atomic.Int64 // likewise: pages in the backing file
 	unreadable                  atomic.Uint64
 	promoted                    atomic.Uint64 // cold pages that became hot again
@@ -31,6 +31,14 @@ func (c *counters) count(old, new word) {
 	add(&c.compressedBytes, new.memory()-old.memory())
 	add(&c.cold, new.coldPages()-old.coldPages())
 	add(&c.written, new.written()-old.written())
+	add(&c.coldBytes, new.coldMemory()-old.coldMemory())
+}
+
+// countCluster counts a cluster object that was made (sign 1) or freed (-1).
+func (c *counters) countCluster(length, sign int64) {
+	add(&c.clusters, sign)
+	add(&c.compressedBytes, sign*length)
+	add(&c.coldBytes, sign*length)
 }
 
 // add spares the atomic addition of nothing.
@@ -53,6 +61,7 @@ type Stats struct {
 	LimitBytes          int64
 
 	ColdPages                         int64 // of those stored: packed again since nobody used them
+	ColdBytes                         int64 // of CompressedBytes, those of cold pages
 	Clusters                          int64 // objects of several of them
 	Recompressed                      Recompressed
 	Promoted                          uint64             // cold pages that became hot again
@@ -101,6 +110,7 @@ func (p *Pool) Stats() (s Stats) {
 		s.ColdPages += w.counters.cold.Load()
 		s.Clusters += w.clusters.Load()
 		s.WrittenPages += w.written.Load()
+		s.ColdBytes += w.coldBytes.Load()
 		s.Promoted += w.promoted.Load()
 		s.Invalidated += w.invalidated.Load()
 		s.RejectedFull += w.rejectedFull.Load()

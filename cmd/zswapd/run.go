@@ -121,6 +121,8 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.Var(&backing, "backing-size", "bytes of it that are used at most (default the size of the swap device)")
 	f.DurationVar(&o.WritebackAfter, "writeback-after", 0, "write pages that were idle for so long, though there is room in memory; 0: when there is none")
 	f.Var(&daily, "writeback-limit", "bytes written in 24 hours at most: disks wear out (default no limit)")
+	f.StringVar(&o.ColdCodec, "cold-codec", run.DefaultColdCodec, "codec that packs pages again when they are idle, neighbours together; none: they stay as they are")
+	f.DurationVar(&o.IdleAfter, "idle-after", run.DefaultIdleAfter, "how long a page is not asked for until it is idle")
 	f.StringVar(&file, "report", "", "write the report to this file, as JSON")
 	f.StringVar(&o.Record, "record", "", "record what the device is asked, with other programs' pages, to this new file; see bench replay")
 	f.BoolVar(&o.RecordSizes, "record-sizes", false, "record what pages compress to in the place of the pages")
@@ -135,6 +137,7 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.Uint64Var(&o.Seed, "seed", 1, "of the built-in workload")
 	_ = c.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(workload.Names(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("compressor", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("cold-codec", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("transport", cobra.FixedCompletions([]string{run.TransportAuto, run.TransportDev, run.TransportURing}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

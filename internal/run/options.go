@@ -24,9 +24,11 @@ type Options struct {
 	Swap       int64    // size of the swap device, bytes
 	PoolLimit  int64    // limit of the pool, bytes; 0: half of the memory that is available, at most Swap
 	Compressor string
-	NoSwap     bool   // the baseline: the limit without us
-	Device     Device // what to swap to
-	Priority   int    // of the swap device
+	ColdCodec  string        // what idle pages are packed with; "none": they stay as they are; "": DefaultColdCodec
+	IdleAfter  time.Duration // how long a page is not asked for until it is idle; 0: DefaultIdleAfter
+	NoSwap     bool          // the baseline: the limit without us
+	Device     Device        // what to swap to
+	Priority   int           // of the swap device
 	Seed       uint64
 	HoldRate   float64 // faults per second from which on CPUs are kept awake; or HoldAuto, HoldOff
 	SpinMax    time.Duration
@@ -62,6 +64,12 @@ const (
 // DefaultSpin is what SpinMax should be.
 const DefaultSpin = 50 * time.Microsecond
 
+// What ColdCodec and IdleAfter should be.
+const (
+	DefaultColdCodec = "zstd"
+	DefaultIdleAfter = 10 * time.Second
+)
+
 // Values of Transport: how requests for pages come to us.
 const (
 	TransportAuto  = "auto"  // what was measured to be faster: read and write, see ARCHITECTURE
@@ -75,6 +83,8 @@ const (
 )
 
 const (
+	minIdleAfter = 100 * time.Millisecond
+
 	minMemory = 8 << 20
 	minSwap   = 1 << 20
 	// minBacking is the smallest backing file; backingFree is what its file system keeps.
@@ -110,6 +120,11 @@ func (o *Options) Complete() error {
 	if _, err := compressor.New(o.Compressor); err != nil {
 		errs = append(errs, usagef("--compressor: %w", err))
 	}
+	o.ColdCodec, o.IdleAfter = cmp.Or(o.ColdCodec, DefaultColdCodec), cmp.Or(o.IdleAfter, DefaultIdleAfter)
+	if err := compressor.Check(o.ColdCodec); err != nil {
+		errs = append(errs, usagef("--cold-codec: %w", err))
+	}
+	check(o.IdleAfter < minIdleAfter, "--idle-after %v: want at least %v", o.IdleAfter, minIdleAfter)
 	if o.Record != "" {
 		_, err := os.Lstat(o.Record)
 		check(o.NoSwap, "--record: there is nothing to record with --no-swap")

@@ -84,11 +84,12 @@ func setUp(ctx context.Context, o *Options) (s *session, err error) {
 
 func newPool(o *Options) (*zpool.Pool, error) {
 	p, err := zpool.New(zpool.Options{
-		Slots:          uint64(o.Swap / zpool.PageSize),
-		MaxBytes:       o.PoolLimit,
-		Compressor:     o.Compressor,
-		Background:     &zpool.Background{},
-		WritebackAfter: o.WritebackAfter,
+		Slots:      uint64(o.Swap / zpool.PageSize),
+		MaxBytes:   o.PoolLimit,
+		Compressor: o.Compressor,
+
+		// No pressure: the command's own faults would look like it, and the CPU is better left to them.
+		Background: &zpool.Background{}, RecompressCodec: o.ColdCodec, IdleAfter: o.IdleAfter, WritebackAfter: o.WritebackAfter,
 	})
 	if err != nil || o.Backing == "" {
 		return p, err

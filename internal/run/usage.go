@@ -56,9 +56,9 @@ func (u usage) since(before usage) report.Daemon {
 func seconds(t unix.Timeval) float64 { return time.Duration(t.Nano()).Seconds() }
 
 // fillPool fills in what the pool knows.
-func fillPool(r *report.Report, s *zpool.Stats, codec string) {
+func fillPool(r *report.Report, s *zpool.Stats, p *zpool.Pool) {
 	r.Pool = report.Pool{
-		Codec: codec, LimitBytes: s.LimitBytes,
+		Codec: p.Compressor(), LimitBytes: s.LimitBytes,
 		StoredPages: s.StoredPages, PeakStoredPages: s.PeakStoredPages,
 		SameFilledPages: s.SameFilledPages, IncompressiblePages: s.IncompressiblePages,
 		CompressedBytes: s.CompressedBytes, MemoryBytes: s.MemoryBytes, PeakMemoryBytes: s.PeakMemoryBytes,
@@ -68,6 +68,14 @@ func fillPool(r *report.Report, s *zpool.Stats, codec string) {
 	}
 	r.Latency = report.Latency{Store: report.QuantilesOf(&s.StoreTime), Load: report.QuantilesOf(&s.LoadTime)}
 	r.Errors.Corrupt, r.Errors.Unreadable = s.Corrupt, s.Unreadable
+	set, did := p.Settings(), &s.Recompressed
+	r.Tiers = report.Tiers{
+		Codec: set.RecompressCodec, IdleAfterSeconds: set.IdleAfter.Seconds(), Clusters: s.Clusters, Generations: s.Ticks,
+		Hot:         report.Tier{Pages: s.StoredPages - s.SameFilledPages - s.ColdPages - s.WrittenPages, Bytes: s.CompressedBytes - s.ColdBytes},
+		Cold:        report.Tier{Pages: s.ColdPages, Bytes: s.ColdBytes},
+		PackedPages: did.Pages, KeptPages: did.Kept, LostPages: did.Lost, SavedBytes: did.Bytes, PromotedPages: s.Promoted,
+		CPUSeconds: s.PackCPU.Seconds(), Pack: report.QuantilesOf(&s.PackTime), ColdLoad: report.QuantilesOf(&s.ColdLoadTime),
+	}
 	if b := &s.Backing; b.Bytes > 0 {
 		r.Tiers.Written = &report.Written{
 			Pages: s.WrittenPages, Bytes: b.LiveBytes, FileBytes: b.Bytes,

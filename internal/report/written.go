@@ -1,10 +1,5 @@
 package report
 
-// Tiers are where the pool's pages are, and how they came there.
-type Tiers struct {
-	Written *Written `json:"written,omitempty"` // in a backing file, if there is one
-}
-
 // Written is the tier in the backing file. Pages, Bytes and FileBytes are those at the end of the command.
 type Written struct {
 	Pages          int64     `json:"pages"`
@@ -20,12 +15,13 @@ type Written struct {
 	LastError      string    `json:"last_error,omitempty"`
 }
 
-func (t *Tiers) lines(line func(head, format string, args ...any)) {
-	if w := t.Written; w != nil {
-		line("written back", "%s pages in %s; %s read back, median %s, 99 %% within %s; %s pages in the file at the end",
-			Count(w.PagesOut), Bytes(w.BytesOut), Count(w.Reads), Duration(w.Load.P50), Duration(w.Load.P99), Count(w.Pages))
-		if w.LastError != "" {
-			line("", "%s batches refused, the last: %s", Count(w.WriteErrors), w.LastError)
-		}
+func (w *Written) lines(line func(head, format string, args ...any)) {
+	if w == nil {
+		return
+	}
+	line("written back", "%s pages in %s; %s read back, median %s, 99 %% within %s; %s pages in the file at the end",
+		Count(w.PagesOut), Bytes(w.BytesOut), Count(w.Reads), Duration(w.Load.P50), Duration(w.Load.P99), Count(w.Pages))
+	if w.LastError != "" {
+		line("", "%s batches refused, the last: %s", Count(w.WriteErrors), w.LastError)
 	}
 }
