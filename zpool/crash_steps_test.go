@@ -53,7 +53,7 @@ func init() {
 func stepNames(t *testing.T) (names []string) {
 	t.Helper()
 	call := regexp.MustCompile(`\bstep\("(.*?)"\)`)
-	for _, pattern := range []string{"*.go", "../zsmalloc/*.go"} {
+	for _, pattern := range []string{"*.go", "../zsmalloc/*.go", "../internal/backing/*.go"} {
 		files, err := filepath.Glob(pattern)
 		noErr(t, err)
 		for _, f := range files {

@@ -5,19 +5,24 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
@@ -29,12 +34,15 @@ const (
 	crashSlots   = 20 * slotsPerFrame
 	crashHot     = 1200    // slots that most operations are on
 	crashLimit   = 3 << 19 // small, so that the pool is full now and then
+	crashDense   = "s2"    // packs idle pages; it is ready at once
+	crashBacking = 6 << 20 // so small that the log goes round
 )
 
 // crashOrder is what a child is told to do.
 type crashOrder struct {
-	Seed uint64
-	Ops  int // operations of each worker, after which the child ends; 0: it works until it is killed
+	Seed    uint64
+	Backing string // path of the backing file
+	Ops     int    // operations of each worker, after which the child ends; 0: it works until it is killed
 
 	// For builds with the tag invariants.
 	Step   string // where it kills itself, "" for nowhere
@@ -94,14 +102,42 @@ func crashChild(text string) error {
 	if crashHooks != nil {
 		report = crashHooks(o)
 	}
-	p, _, err := Open(os.NewFile(3, "store"), Options{
-		MaxBytes: crashLimit, Compressor: []string{"minlz", "lz4", "lz4", "lz4"}[o.Seed%4], // the latter begins sooner
-		Compactor: &zsmalloc.CompactorOptions{MinWastePercent: 1, Budget: 4096, Rest: 1, Delay: time.Microsecond},
-	})
+	file, err := openBacking(o.Backing)
 	if err != nil {
 		return err
 	}
-	var workers sync.WaitGroup
+	p, rec, err := Open(os.NewFile(3, "store"), Options{
+		Backing: file, RecompressCodec: crashDense, ClusterSize: PageSize << (o.Seed >> 8 % 4),
+		MaxBytes: crashLimit, Compressor: []string{"minlz", "lz4", "lz4", "lz4"}[o.Seed%4], // the latter begins sooner
+		Compactor: &zsmalloc.CompactorOptions{MinWastePercent: 1, Budget: 4096, Rest: 1, Delay: time.Microsecond},
+	})
+	if err == nil && rec.Backing != nil {
+		err = rec.Backing
+	}
+	if err != nil {
+		return err
+	}
+	var workers, background sync.WaitGroup
+	var stop atomic.Bool
+	p.tiers.hotAge.Store(3)
+	background.Go(func() {
+		for !stop.Load() {
+			p.Tick()
+			if _, _, err := p.Recompress(0, 64); err != nil {
+				fmt.Fprintln(os.Stderr, "crash child:", err)
+				os.Exit(1)
+			}
+		}
+	})
+	background.Go(func() {
+		r := rand.New(rand.NewPCG(o.Seed, 1000))
+		for !stop.Load() {
+			if err := crashWriteBack(p, o.Backing, r); err != nil {
+				fmt.Fprintln(os.Stderr, "crash child: backing file:", err)
+				os.Exit(1)
+			}
+		}
+	})
 	for worker := range uint64(crashWorkers) {
 		workers.Go(func() {
 			if err := crashWorker(p, o, worker); err != nil {
@@ -111,10 +147,46 @@ func crashChild(text string) error {
 		})
 	}
 	workers.Wait()
+	stop.Store(true)
+	background.Wait()
 	if err := p.Check(); err != nil {
 		return err
 	}
 	return report(os.Stdout)
+}
+
+// openBacking opens the backing file of a store, if there ever was one.
+func openBacking(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return f, err
+}
+
+// crashWriteBack does one thing to the backing file.
+func crashWriteBack(p *Pool, path string, r *rand.Rand) (err error) {
+	p.writeback.hotAge.Store(r.Uint32N(3))
+	clear(p.writeback.recent[:])
+	switch n := r.IntN(100); {
+	case p.Backing() == nil:
+		err = p.AddBacking(BackingOptions{Path: path, Bytes: crashBacking})
+	case n == 0:
+		err = p.RemoveBacking(false)
+		if room := (*RoomError)(nil); errors.As(err, &room) {
+			err = nil
+		}
+	case n < 30:
+		_, _, err = p.CleanBacking()
+	case n < 40:
+		_, err = p.writeback.file.Load().Sweep(2)
+	default:
+		_, _, err = p.WriteBack(1, 1, 1+r.Int64N(300_000))
+	}
+	if errors.Is(err, backing.ErrFull) || errors.Is(err, arena.ErrLimit) {
+		return nil
+	}
+	return err
 }
 
 func crashWorker(p *Pool, o crashOrder, worker uint64) error {
@@ -189,6 +261,10 @@ type crashStore struct {
 	f    *os.File
 	want [crashSlots][]uint64 // contents: the one that was acknowledged last, and those that were under way at a kill since
 	ops  int                  // acknowledged
+
+	clusters int    // found by all who opened it
+	written  int    // likewise: pages in the backing file
+	path     string // of that
 }
 
 func newCrashStore(t *testing.T) *crashStore {
@@ -199,7 +275,7 @@ func newCrashStore(t *testing.T) *crashStore {
 		noErr(t, p.Close())
 		t.Skip("the store is in Go memory, as race builds have it: no other process can open it")
 	}
-	s := &crashStore{f: dup(t, p.File())}
+	s := &crashStore{f: dup(t, p.File()), path: filepath.Join(shm(t), "pages")}
 	noErr(t, p.Close())
 	for slot := range s.want {
 		s.want[slot] = []uint64{0}
@@ -218,11 +294,13 @@ func dup(t *testing.T, f *os.File) *os.File {
 // child has opened the store. run reports whether the child was killed, or if it ended, what it wrote.
 func (s *crashStore) run(t *testing.T, o crashOrder, kill func(began <-chan struct{})) (killed bool, report []byte) {
 	t.Helper()
+	o.Backing = s.path
 	order, err := json.Marshal(o)
 	noErr(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	c := exec.CommandContext(ctx, "/proc/self/exe")
+	c.Cancel = func() error { return c.Process.Signal(unix.SIGQUIT) } // it says where it hangs
 	c.Env = append(os.Environ(), crashEnv+"="+string(order), fmt.Sprintf("GOMAXPROCS=%d", runtime.GOMAXPROCS(0)))
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, os.Stderr
@@ -286,13 +364,17 @@ func (s *crashStore) note(log []byte) {
 // recovered can be used.
 func (s *crashStore) verify(t *testing.T, r *rand.Rand) (err error) {
 	t.Helper()
-	p, rec, err := Open(dup(t, s.f), Options{MaxBytes: crashLimit, Compressor: "lz4"})
+	file, err := openBacking(s.path)
+	noErr(t, err)
+	p, rec, err := Open(dup(t, s.f), Options{Backing: file, MaxBytes: crashLimit, Compressor: "lz4", RecompressCodec: crashDense})
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	if rec.Lost != 0 {
-		return fmt.Errorf("lost pages: %+v", rec)
+	s.clusters += int(p.Stats().Clusters)
+	s.written += int(p.Stats().WrittenPages)
+	if rec.Lost != 0 || rec.Backing != nil || rec.Unclaimed > crashWorkers+3 {
+		return fmt.Errorf("lost pages, or objects: %+v", rec)
 	}
 	if err := p.Check(); err != nil {
 		return err
@@ -328,6 +410,17 @@ func (s *crashStore) verify(t *testing.T, r *rand.Rand) (err error) {
 		}
 		s.want[slot] = []uint64{content}
 		p.Compact(r.IntN(4096))
+		if r.IntN(20) == 0 {
+			p.Tick()
+			if p.Backing() != nil {
+				if err := crashWriteBack(p, s.path, r); err != nil {
+					return fmt.Errorf("after recovery: %w", err)
+				}
+			}
+			if _, _, err := p.Recompress(0, 64); err != nil {
+				return fmt.Errorf("after recovery: %w", err)
+			}
+		}
 		if err := w.Load(slot, got); err != nil || !bytes.Equal(page, got) {
 			return fmt.Errorf("after recovery: slot %d: %v, or another page", slot, err)
 		}
@@ -357,8 +450,8 @@ func TestCrash(t *testing.T) {
 			t.Fatalf("round %d, child %+v, killed after %v, opened first: %t: %v", round, o, lives, opened, err)
 		}
 	}
-	t.Logf("%d processes killed, %d operations acknowledged", *crashesFlag, s.ops)
-	if s.ops < 20**crashesFlag {
-		t.Errorf("only %d operations: the children are killed too early to test anything", s.ops)
+	t.Logf("%d processes killed, %d operations acknowledged, %d clusters and %d written pages found", *crashesFlag, s.ops, s.clusters, s.written)
+	if s.ops < 20**crashesFlag || s.clusters < *crashesFlag || s.written < *crashesFlag {
+		t.Errorf("only %d operations, %d clusters, %d written: the children are killed too early to test anything", s.ops, s.clusters, s.written)
 	}
 }

@@ -79,23 +79,25 @@ func (m *image) before() before {
 	b := before{super: m.same(span{0, superblockSize}), words: m.words()}
 	named := map[zsmalloc.Handle]bool{}
 	for _, w := range b.words {
-		if w.kind() == kindObject {
+		if w.kind() == kindObject || w.kind() == kindMember {
 			named[w.handle()] = true
 		}
 	}
+	least, most := map[zsmalloc.Handle]bool{}, map[zsmalloc.Handle]bool{}
 	for slot, parts := range m.s.parts {
 		b.hit = append(b.hit, !m.same(parts...))
 		if len(parts) == 1 {
 			continue
 		}
 		handle := zsmalloc.Handle((parts[1].off - m.s.layout.handles) / 8)
-		if b.hit[slot] && !m.same(parts[:3]...) {
-			b.most++
+		if b.hit[slot] && (m.s.member[slot] || !m.same(parts[:3]...)) { // recovery looks at the bytes of clusters
+			most[handle] = true
 		}
 		if !named[handle] && m.same(parts[1:]...) {
-			b.least++
+			least[handle] = true
 		}
 	}
+	b.least, b.most = uint64(len(least)), uint64(len(most))
 	return b
 }
 
@@ -249,7 +251,7 @@ var damageCodec = sync.OnceValues(func() (compressor.Codec, *compressor.Decoders
 // damageWorker is NewWorker with a codec and decoders that all tests of damage share: to make them takes longer than all
 // else together.
 func damageWorker(p *Pool) *Worker {
-	w := &Worker{p: p, buf: make([]byte, 2*PageSize), raw: p.zs.HugeSize()}
+	w := &Worker{p: p, buf: make([]byte, 2*PageSize), raw: p.zs.HugeSize(), unpacked: newUnpacked()}
 	w.codec, w.decoder = damageCodec()
 	p.mu.workers = append(p.mu.workers, w)
 	return w

@@ -58,15 +58,16 @@ func TestFaults(t *testing.T) {
 				continue // a pool that is given up, too, must be told what to give back
 			}
 			t.Run(fmt.Sprintf("%s,%d", name, row), func(t *testing.T) {
-				runs, stores, opens := 0, 0, 0
+				runs, stores, opens, packed := 0, 0, 0, 0
 				for failed := true; failed && !t.Failed(); runs++ {
 					first := runs*max(row, every) + 1
 					s := &faultScript{t: t, f: &faults{op: op, first: first, last: first + row - 1}}
 					s.play()
 					failed, stores, opens = s.f.failed > 0, stores+s.refusedStores, opens+s.refusedOpens
+					packed += s.packed
 				}
-				t.Logf("%d runs, %d refused stores, %d refused opens", runs, stores, opens)
-				if runs < 3 || every == 1 && (opens == 0 || (stores == 0) != (op != arena.OpCommit)) {
+				t.Logf("%d runs, %d refused stores, %d refused opens, %d pages packed", runs, stores, opens, packed)
+				if runs < 3 || packed < 20*runs || every == 1 && (opens == 0 && row == 1 || (stores == 0) != (op != arena.OpCommit)) {
 					t.Error("the test did not test")
 				}
 			})
@@ -84,11 +85,12 @@ type faultScript struct {
 	want                        map[uint64]uint64 // slot → content
 	page, got                   []byte
 	noMemory, full              uint64 // refusals since the pool was opened
+	packed                      int    // pages
 	refusedStores, refusedOpens int    // in all, by the fault
 }
 
 // lz4, because it is ready at once; others take some milliseconds to make.
-var faultOptions = Options{Slots: 6 * slotsPerFrame, MaxBytes: MinBytes, Compressor: "lz4"}
+var faultOptions = Options{Slots: 6 * slotsPerFrame, MaxBytes: MinBytes, Compressor: "lz4", RecompressCodec: "s2"}
 
 func (s *faultScript) play() {
 	undo := arena.SetFault(s.f.fail)
@@ -107,13 +109,19 @@ func (s *faultScript) play() {
 	s.put(600, sortShort, 16)               // 9 of the frames will do
 	s.put(1000, zeros, 100)                 // only the slot table grows
 	s.put(590, sortLong, 20)                // over some of the others
+	s.pack()
 	s.compact()
 	s.reopen()
 	s.put(2000, noise, 80) // more than there can be
 	s.put(2010, noise, 5)  // over pages that are there, and is refused
 	s.invalidate(2000, 70)
 	s.put(2000, sortLong, 30)
+	s.pack()
+	s.put(60, 1, 40) // 400 bytes each
+	s.pack()
+	s.invalidate(62, 20)
 	s.invalidate(300, 2000)
+	s.pack()
 	s.compact()
 	s.reopen()
 	s.put(100, sortShort, 3)
@@ -181,6 +189,21 @@ func (s *faultScript) invalidate(first, n uint64) {
 		delete(s.want, slot)
 	}
 	noErr(s.t, s.w.Invalidate(first, n))
+	s.ended(failed)
+}
+
+// pack packs all that is idle. What there is no memory for stays as it is.
+func (s *faultScript) pack() {
+	s.t.Helper()
+	failed := s.f.failed
+	s.p.Tick()
+	for more := true; more; {
+		var err error
+		var did Recompressed
+		did, more, err = s.p.Recompress(0, 50)
+		noErr(s.t, err)
+		s.packed += int(did.Pages)
+	}
 	s.ended(failed)
 }
 

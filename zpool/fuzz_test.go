@@ -112,7 +112,7 @@ func (m *image) patch(patches []byte) error {
 	changed := *m.s
 	m.s, changed.pages = &changed, slices.Clone(changed.pages)
 	for slot, w := range m.words() {
-		if w.kind() == kindSameFilled && w == sameFilledWord(uint64(slot), w.pattern()) {
+		if w.kind() == kindSameFilled && w.ageless() == sameFilledWord(uint64(slot), w.pattern()) {
 			changed.pages[slot] = make([]byte, PageSize)
 			fillPage(changed.pages[slot], uint64(w.pattern())<<32|uint64(w.pattern()))
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,14 +15,18 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/internal/invariant"
 )
 
 // scene is a pool that compaction has something to do in: pages of one size class in slots 0 to sceneSlots-1, of which
 // two thirds were invalidated.
 type scene struct {
-	p *Pool
+	p    *Pool
+	sort uint64 // of pages, as crashPage has them
 
 	mu   sync.Mutex
 	want [sceneSlots][]stored // what a slot may hold
@@ -40,13 +45,27 @@ const (
 	emptySlot  = 1
 )
 
-var sceneOptions = Options{Slots: 1000, MaxBytes: MinBytes, Compressor: "lz4"}
+var sceneOptions = Options{Slots: 1000, MaxBytes: MinBytes, Compressor: "lz4", RecompressCodec: "s2"}
 
-func newScene(t *testing.T) *scene {
+// Scenes: with something to compact; with idle pages that are worth packing; with clusters of them. The others have a backing
+// file: with some clusters, and nothing written; with all pages written, to an extent with little else in it.
+const (
+	sparse  = "sparse"
+	idle    = "idle"
+	cold    = "cold"
+	filed   = "filed"
+	written = "written"
+)
+
+func newScene(t *testing.T, kind string) *scene {
 	t.Helper()
 	p, err := New(sceneOptions)
 	noErr(t, err)
-	s := &scene{p: p}
+	p.tiers.hotAge.Store(1) // whoever loads a cold page twice makes it hot
+	s := &scene{p: p, sort: 1}
+	if kind == sparse {
+		s.sort = sortLong
+	}
 	w := p.NewWorker()
 	for slot := range uint64(sceneSlots) {
 		s.want[slot] = []stored{{0, true}}
@@ -57,12 +76,77 @@ func newScene(t *testing.T) *scene {
 			noErr(t, s.store(w, slot, 0))
 		}
 	}
+	p.Tick()
+	if kind != sparse && kind != idle {
+		noErr(t, s.pack())
+		if p.Stats().Clusters < 3 {
+			t.Fatal("no clusters")
+		}
+	}
+	if kind == filed || kind == written {
+		for _, slot := range []uint64{30, 33} { // not all is in clusters
+			noErr(t, s.store(w, slot, 50+slot))
+		}
+		p.Tick()
+		noErr(t, p.AddBacking(BackingOptions{Path: sceneDir(t), Bytes: 6 << 20}))
+		p.writeback.hotAge.Store(1)
+	}
+	if kind == written {
+		noErr(t, s.writeBack())
+		if p.Stats().WrittenPages < 10 {
+			t.Fatal("nothing was written")
+		}
+		noErr(t, s.fillExtent())
+	}
 	return s
 }
 
-// scenePage makes a page of the class of zspages of 15 frames.
-func scenePage(page []byte, content uint64) {
-	crashPage(page, content<<12|sortLong<<8)
+func sceneDir(t *testing.T) string {
+	if _, err := os.Stat("/dev/shm"); err == nil {
+		return "/dev/shm"
+	}
+	return t.TempDir()
+}
+
+// writeBack writes all that is idle.
+func (s *scene) writeBack() error {
+	if _, _, err := s.p.WriteBack(1, 1, 1<<20); !errors.Is(err, backing.ErrNone) {
+		return err
+	}
+	return nil
+}
+
+// fillExtent writes what nobody wants to the rest of the extent.
+func (s *scene) fillExtent() error {
+	f, junk := s.p.writeback.file.Load(), make([]byte, PageSize)
+	b, err := f.Begin(2<<20, false)
+	if err != nil {
+		return err
+	}
+	for range backing.ExtentBytes / PageSize {
+		place, ok := b.Add(backing.Object{}, junk, 1)
+		if !ok {
+			return errors.New("no room for junk")
+		}
+		f.Free(place)
+	}
+	return b.Flush()
+}
+
+// pack packs all that is idle.
+func (s *scene) pack() error {
+	for more := true; more; {
+		var err error
+		if _, more, err = s.p.Recompress(0, 8); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makePage makes a page, in a sparse scene of the class of zspages of 15 frames.
+func (s *scene) makePage(page []byte, content uint64) {
+	crashPage(page, content<<12|s.sort<<8)
 	if content == 0 {
 		clear(page)
 	}
@@ -81,7 +165,7 @@ func (s *scene) store(w *Worker, slot, content uint64) (err error) {
 	s.want[slot] = append(s.want[slot], stored{content, false})
 	s.mu.Unlock()
 	page := make([]byte, PageSize)
-	if scenePage(page, content); content == 0 {
+	if s.makePage(page, content); content == 0 {
 		err = w.Invalidate(slot, 1)
 	} else {
 		err = w.Store(slot, page)
@@ -111,7 +195,7 @@ func (s *scene) load(w *Worker, slot uint64) error {
 	}
 	may = append(may, s.may(slot)...)
 	for _, m := range may {
-		if scenePage(page, m.content); bytes.Equal(page, got) {
+		if s.makePage(page, m.content); bytes.Equal(page, got) {
 			return nil
 		}
 	}
@@ -145,11 +229,19 @@ func (s *scene) die() error {
 	if err != nil {
 		return err
 	}
-	p, rec, err := openIn(a, sceneOptions)
+	o := sceneOptions
+	if f := s.p.Backing(); f != nil {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		o.Backing = os.NewFile(uintptr(fd), "copy")
+	}
+	p, rec, err := openIn(a, o)
 	if err != nil {
 		return errors.Join(err, a.Close())
 	}
-	if rec.Lost != 0 {
+	if rec.Lost != 0 || rec.Backing != nil {
 		err = fmt.Errorf("lost: %+v", rec)
 	}
 	if err := errors.Join(err, s.check(p), p.Close()); err != nil {
@@ -160,9 +252,33 @@ func (s *scene) die() error {
 
 // The things that one does while another stands still: users, compaction, and the kill.
 var acts = map[string]func(s *scene, w *Worker) error{
-	"load it":          func(s *scene, w *Worker) error { return s.load(w, victimSlot) },
-	"store over it":    func(s *scene, w *Worker) error { return s.store(w, victimSlot, 100) },
-	"invalidate it":    func(s *scene, w *Worker) error { return s.store(w, victimSlot, 0) },
+	"load it":       func(s *scene, w *Worker) error { return s.load(w, victimSlot) },
+	"store over it": func(s *scene, w *Worker) error { return s.store(w, victimSlot, 100) },
+	"invalidate it": func(s *scene, w *Worker) error { return s.store(w, victimSlot, 0) },
+	"load it twice": func(s *scene, w *Worker) error {
+		return errors.Join(s.load(w, victimSlot), s.load(w, victimSlot))
+	},
+	"pack": func(s *scene, w *Worker) error { return s.pack() },
+	"thin out and pack": func(s *scene, w *Worker) (err error) {
+		for _, slot := range []uint64{0, 6, 9} { // of the first cluster, nearly all
+			err = errors.Join(err, s.store(w, slot, 0))
+		}
+		s.p.Tick()
+		return errors.Join(err, s.pack())
+	},
+	"write back": func(s *scene, w *Worker) error { return s.writeBack() },
+	"clean": func(s *scene, w *Worker) error {
+		if _, _, err := s.p.CleanBacking(); !errors.Is(err, backing.ErrNone) {
+			return err
+		}
+		return nil
+	},
+	"remove the file": func(s *scene, w *Worker) error {
+		if err := s.p.RemoveBacking(false); err != errNoBacking {
+			return err
+		}
+		return nil
+	},
 	"load another":     func(s *scene, w *Worker) error { return s.load(w, otherSlot) },
 	"store another":    func(s *scene, w *Worker) error { return s.store(w, otherSlot, 101) },
 	"store a new page": func(s *scene, w *Worker) error { return s.store(w, emptySlot, 102) },
@@ -187,9 +303,9 @@ var acts = map[string]func(s *scene, w *Worker) error{
 }
 
 // steps returns the steps that an act comes by at when nobody disturbs it, each once.
-func steps(t *testing.T, act string) (names []string) {
+func steps(t *testing.T, kind, act string) (names []string) {
 	t.Helper()
-	s := newScene(t)
+	s := newScene(t, kind)
 	defer s.p.Close()
 	invariant.OnStep(func(name string) {
 		if !slices.Contains(names, name) {
@@ -203,8 +319,8 @@ func steps(t *testing.T, act string) (names []string) {
 
 // interleave stops the first act at a step, has the second done meanwhile, or begun if it must wait, and lets the first go
 // on; or it lets the process die there.
-func interleave(t *testing.T, first, at, second string) error {
-	s := newScene(t)
+func interleave(t *testing.T, kind, first, at, second string) error {
+	s := newScene(t, kind)
 	defer s.p.Close()
 	one, other := s.p.NewWorker(), s.p.NewWorker()
 	var reached atomic.Bool
@@ -234,16 +350,24 @@ func interleave(t *testing.T, first, at, second string) error {
 	return errors.Join(e, err, s.check(s.p))
 }
 
-// TestInterleaved stops a user, or compaction, at each of the steps that they come by at, while somebody else loads, stores,
-// invalidates, or compacts, or the process dies.
+// TestInterleaved stops a user, compaction, or recompression, at each of the steps that they come by at, while somebody else
+// loads, stores, invalidates, compacts or packs, or the process dies.
 func TestInterleaved(t *testing.T) {
-	for _, first := range []string{"compact", "load it", "store over it", "invalidate it", "store a new page"} {
-		names := steps(t, first)
-		t.Logf("%s: %s", first, strings.Join(names, ", "))
-		for _, at := range names {
-			for _, second := range append(slices.Collect(maps.Keys(acts)), "die") {
-				if err := interleave(t, first, at, second); err != nil {
-					t.Errorf("%s, at %q: %s: %v", first, at, second, err)
+	for kind, firsts := range map[string][]string{
+		sparse:  {"compact", "load it", "store over it", "invalidate it", "store a new page"},
+		idle:    {"pack"},
+		cold:    {"load it twice", "store over it", "invalidate it", "thin out and pack"},
+		filed:   {"write back"},
+		written: {"load it twice", "store over it", "invalidate it", "clean", "remove the file"},
+	} {
+		for _, first := range firsts {
+			names := steps(t, kind, first)
+			t.Logf("%s, %s: %s", kind, first, strings.Join(names, ", "))
+			for _, at := range names {
+				for _, second := range append(slices.Collect(maps.Keys(acts)), "die") {
+					if err := interleave(t, kind, first, at, second); err != nil {
+						t.Errorf("%s, %s, at %q: %s: %v", kind, first, at, second, err)
+					}
 				}
 			}
 		}
@@ -258,7 +382,7 @@ func TestInterleavedFindsMutants(t *testing.T) {
 		"free before publish": "mutant: freed early",
 	} {
 		invariant.Mutant = mutant
-		if err := interleave(t, "compact", at, "die"); err == nil || !strings.Contains(err.Error(), "after a kill: lost") {
+		if err := interleave(t, sparse, "compact", at, "die"); err == nil || !strings.Contains(err.Error(), "after a kill: lost") {
 			t.Errorf("%s: %v", mutant, err)
 		}
 	}

@@ -8,11 +8,19 @@ import (
 
 // admit reports whether pages are taken at present: always, but for the time between hitting the limit and being back
 // at the accept threshold (zswap's pool_limit_hit and accept_threshold_percent).
+//
+// While pages are packed in the background, that is told to be full a little earlier, for packing takes memory before it
+// gives some back.
 func (p *Pool) admit() bool {
+	used, most := p.zs.InUse(), p.a.Budget().Limit()-p.tiers.headroom.Load()
 	if !p.full.Load() {
-		return true
+		if used <= most || most == p.a.Budget().Limit() {
+			return true
+		}
+		_ = p.refused(arena.ErrLimit)
+		return false
 	}
-	if p.aboveThreshold() {
+	if p.aboveThreshold() || used > most {
 		p.zs.Urge()
 		return false
 	}
@@ -20,7 +28,18 @@ func (p *Pool) admit() bool {
 	return true
 }
 
-func (p *Pool) aboveThreshold() bool { return p.zs.InUse() > p.a.Budget().Limit()/100*p.accept.Load() }
+func (p *Pool) aboveThreshold() bool { return p.zs.InUse() > p.a.Budget().Limit()/100*p.acceptPercent() }
+
+// flowPercentAccept is the accept threshold while pages are being written back: they make room as fast as it can be had.
+const flowPercentAccept = 98
+
+func (p *Pool) acceptPercent() int64 {
+	n := int64(p.settings.Load().AcceptThresholdPercent)
+	if p.writeback.flow.Load() {
+		n = max(n, flowPercentAccept)
+	}
+	return n
+}
 
 // Full reports whether the pool has hit its limit and is not back at its accept threshold.
 func (p *Pool) Full() bool { return p.full.Load() && p.aboveThreshold() }
@@ -33,6 +52,7 @@ func (p *Pool) refused(err error) error {
 	p.limitHit.Add(1)
 	p.full.Store(true)
 	p.zs.Urge()
+	p.writeback.wake()
 	return ErrFull
 }
 

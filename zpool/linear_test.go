@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/backing"
 )
 
 var historiesFlag = flag.Int("histories", 100, "histories that TestHistories records with each GOMAXPROCS")
@@ -32,12 +35,12 @@ const (
 // and looks whether what each saw can be explained by the operations happening one after another, each between its call
 // and its return: is every slot a register that is linearizable? Operations on several pages are one for each page.
 func TestHistories(t *testing.T) {
-	refused, moved := 0, uint64(0)
+	refused, moved, packed, written, promoted := 0, uint64(0), uint64(0), uint64(0), uint64(0)
 	for _, procs := range []int{1, 2, 8} {
 		t.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 			r := newRand(t)
-			p := newTestPool(t, Options{Slots: historySlots + churnSlots, AcceptThresholdPercent: 100})
+			p := newTestPool(t, Options{Slots: historySlots + churnSlots, AcceptThresholdPercent: 100, RecompressCodec: "s2"})
 			rec := newRecorder(t, p)
 			histories, length := *historiesFlag, historyLength
 			if procs == 1 {
@@ -63,12 +66,12 @@ func TestHistories(t *testing.T) {
 				}
 			}
 			_, n := p.zs.Moved()
-			moved += n
+			moved, packed, written, promoted = moved+n, packed+rec.packed, written+rec.written, promoted+p.Stats().Promoted
 		})
 	}
-	t.Logf("%d stores refused, %d objects moved", refused, moved)
-	if !t.Failed() && *historiesFlag >= 100 && (refused == 0 || moved == 0) {
-		t.Error("no store was refused or no object moved: the test did not test")
+	t.Logf("%d stores refused, %d objects moved, %d pages packed, %d written, %d promoted", refused, moved, packed, written, promoted)
+	if !t.Failed() && *historiesFlag >= 100 && (refused == 0 || moved == 0 || packed == 0 || written == 0 || promoted == 0) {
+		t.Error("no store was refused, no object moved, or no page packed or written: the test did not test")
 	}
 }
 
@@ -138,11 +141,14 @@ type recorder struct {
 	clients [historyWorkers]client
 	churn   *Worker
 	stored  [churnSlots]uint32 // what it stored, by slot
+	packed  uint64             // pages
+	written uint64             // pages
+	dir     string             // for backing files
 	clock   atomic.Int64       // a counter and not the time: the clocks of two CPUs may disagree
 }
 
 func newRecorder(t *testing.T, p *Pool) *recorder {
-	rec := &recorder{t: t, p: p, churn: p.NewWorker()}
+	rec := &recorder{t: t, p: p, churn: p.NewWorker(), dir: shm(t)}
 	for i := range rec.clients {
 		rec.clients[i] = client{recorder: rec, w: p.NewWorker(), id: i}
 	}
@@ -155,6 +161,8 @@ func (rec *recorder) record(seed uint64, length int) (all []porcupine.Operation)
 	var background, users sync.WaitGroup
 	noErr(rec.t, rec.churn.Invalidate(0, historySlots))
 	background.Go(func() { rec.compactAndSqueeze(rand.New(rand.NewPCG(seed, 100)), &stop) })
+	background.Go(func() { rec.packIdle(rand.New(rand.NewPCG(seed, 102)), &stop) })
+	background.Go(func() { rec.writeIdle(rand.New(rand.NewPCG(seed, 103)), &stop) })
 	background.Go(func() { rec.churnOthers(rand.New(rand.NewPCG(seed, 101)), &stop) })
 	for i := range rec.clients {
 		c := &rec.clients[i]
@@ -190,6 +198,52 @@ func (rec *recorder) compactAndSqueeze(r *rand.Rand, stop *atomic.Bool) {
 		case 2:
 			b.SetLimit(limit)
 		}
+	}
+}
+
+// writeIdle writes to the backing file without pause what nobody has used for a moment, and moves it about there.
+func (rec *recorder) writeIdle(r *rand.Rand, stop *atomic.Bool) {
+	b := &rec.p.writeback
+	for !stop.Load() {
+		clear(b.recent[:])
+		b.hotAge.Store(r.Uint32N(3))
+		var did Written
+		var err error
+		switch n := r.IntN(100); {
+		case rec.p.Backing() == nil:
+			if err = rec.p.AddBacking(BackingOptions{Path: rec.dir, Bytes: 4 << 20}); errors.Is(err, arena.ErrLimit) {
+				err = nil
+			}
+		case n == 0:
+			if err = rec.p.RemoveBacking(false); errors.As(err, new(*RoomError)) {
+				err = nil
+			}
+		case n < 30:
+			_, _, err = rec.p.CleanBacking()
+		default:
+			did, _, err = rec.p.WriteBack(1, 1, 1+r.Int64N(200_000))
+		}
+		if err != nil && !errors.Is(err, backing.ErrFull) {
+			rec.t.Error(err)
+			return
+		}
+		rec.written += did.Pages
+	}
+}
+
+// packIdle packs without pause what nobody has used for a moment.
+func (rec *recorder) packIdle(r *rand.Rand, stop *atomic.Bool) {
+	for !stop.Load() {
+		rec.p.tiers.hotAge.Store(r.Uint32N(3))
+		if r.IntN(2) == 0 {
+			rec.p.Tick()
+		}
+		did, _, err := rec.p.Recompress(0, 1+r.IntN(20))
+		if err != nil {
+			rec.t.Error(err)
+			return
+		}
+		rec.packed += did.Pages
 	}
 }
 

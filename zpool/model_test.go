@@ -20,31 +20,45 @@ import (
 // TestModel does random operations on a pool with random options and on a map, and compares. A failure is made as small
 // as can be, and says how to repeat it; -rapid.checks is how many pools are tried, -rapid.steps how long each is used.
 func TestModel(t *testing.T) {
-	var seen seen
+	seen := seen{dir: shm(t)}
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t, &seen)
 		t.Repeat(map[string]func(*rapid.T){
-			"":           m.invariants,
-			"store":      m.store,
-			"store full": m.storeUntilFull,
-			"load":       m.load,
-			"invalidate": m.invalidate,
-			"thin out":   m.thinOut,
-			"compact":    m.compact,
-			"limit":      m.setMaxBytes,
-			"reopen":     m.reopenAll,
-			"check":      m.check,
+			"":                    m.invariants,
+			"store":               m.store,
+			"store full":          m.storeUntilFull,
+			"load":                m.load,
+			"invalidate":          m.invalidate,
+			"thin out":            m.thinOut,
+			"compact":             m.compact,
+			"tick":                m.tick,
+			"pack":                m.pack,
+			"settings":            m.set,
+			"add backing file":    m.addBacking,
+			"remove backing file": m.removeBacking,
+			"write back":          m.writeBack,
+			"clean":               m.cleanBacking,
+			"limit":               m.setMaxBytes,
+			"reopen":              m.reopenAll,
+			"check":               m.check,
 		})
 		m.end(t)
 	})
 	t.Logf("%+v", seen)
-	if seen.Pools >= 100 && (seen.Full == 0 || seen.Threshold == 0 || seen.Moved == 0 || seen.Reopened == 0) {
+	if seen.Pools >= 100 && (seen.Full == 0 || seen.Threshold == 0 || seen.Moved == 0 || seen.Reopened == 0 ||
+		seen.Packed == 0 || seen.Promoted == 0 || seen.Written == 0 || seen.Cleaned == 0 || seen.Removed == 0) {
 		t.Error("something never happened: the test did not test")
 	}
 }
 
 // seen counts what happened in all pools of a test.
-type seen struct{ Pools, Pages, Full, Threshold, Moved, Reopened int }
+type seen struct {
+	Pools, Pages, Full, Threshold, Moved, Reopened, Packed, Promoted int
+
+	Written, Cleaned, Removed, NoRoom int
+
+	dir string // for backing files
+}
 
 // model is a pool and what it must hold.
 type model struct {
@@ -91,6 +105,8 @@ func drawOptions(t *rapid.T, ceiling int64) (o Options) {
 	o.MaxBytes = rapid.Int64Range(MinBytes, min(ceiling, 2<<20)).Draw(t, "limit")
 	o.AcceptThresholdPercent = rapid.IntRange(1, 100).Draw(t, "accept")
 	o.Compressor = rapid.SampledFrom(modelCodecs).Draw(t, "codec")
+	o.RecompressCodec = rapid.SampledFrom(modelDense).Draw(t, "dense codec")
+	o.ClusterSize = PageSize << rapid.IntRange(0, 4).Draw(t, "cluster")
 	if rapid.Bool().Draw(t, "compactor") {
 		o.Compactor = &zsmalloc.CompactorOptions{MinWastePercent: 1, Budget: 4096, Rest: 1, Delay: time.Microsecond}
 	}
@@ -99,6 +115,41 @@ func drawOptions(t *rapid.T, ceiling int64) (o Options) {
 
 // modelCodecs are all formats; those whose codecs take milliseconds to make come less often. (A level is not a format.)
 var modelCodecs = []string{"none", "lz4", "lz4hc", "none", "lz4", "lz4hc", "s2", "minlz", "s2", "minlz", "zstd"}
+
+var modelDense = []string{"s2", "minlz", "s2", "minlz:2", "none", "zstd"}
+
+// tick begins a generation. Pages that are loaded again within the next few are hot.
+func (m *model) tick(t *rapid.T) {
+	m.p.Tick()
+	m.p.tiers.hotAge.Store(rapid.Uint32Range(0, 3).Draw(t, "hot"))
+}
+
+// pack packs what has not been used in this generation, or for a while, which nothing has.
+func (m *model) pack(t *rapid.T) {
+	idle := rapid.SampledFrom([]time.Duration{0, 0, 0, time.Hour}).Draw(t, "idle")
+	inUse := m.p.zs.InUse()
+	for range rapid.IntRange(1, 5).Draw(t, "steps") {
+		did, _, err := m.p.Recompress(idle, rapid.IntRange(1, 300).Draw(t, "budget"))
+		noErr(t, err)
+		m.seen.Packed += int(did.Pages)
+		if did.Lost != 0 || idle > 0 && did.Pages > 0 || did.Bytes < 0 || (did.Bytes == 0) != (did.Pages == 0) {
+			t.Fatalf("idle for %v: %+v", idle, did)
+		}
+	}
+	if now := m.p.zs.InUse(); now > inUse+zsmalloc.MaxChain*PageSize+m.p.a.Budget().Limit()/64 {
+		t.Fatalf("%d bytes before it was packed, %d after", inUse, now)
+	}
+}
+
+// set changes settings, all but the limit.
+func (m *model) set(t *rapid.T) {
+	s := m.p.Settings()
+	s.RecompressCodec = rapid.SampledFrom(modelDense).Draw(t, "dense codec")
+	s.ClusterSize = PageSize << rapid.IntRange(0, 4).Draw(t, "cluster")
+	s.AcceptThresholdPercent = rapid.IntRange(1, 100).Draw(t, "accept")
+	noErr(t, m.p.Set(s))
+	m.o.AcceptThresholdPercent = s.AcceptThresholdPercent
+}
 
 // use takes a pool that was just made or opened.
 func (m *model) use(p *Pool) {
@@ -303,10 +354,11 @@ func (m *model) reopenAll(t *rapid.T) {
 	}
 	ceiling := m.o.CeilingBytes
 	before := m.p.Stats()
-	old := m.p
+	m.seen.Promoted += int(before.Promoted)
+	old, file := m.p, m.copyOfBacking(t)
 	m.p = nil
 	m.o = drawOptions(t, ceiling)
-	m.o.CeilingBytes = ceiling
+	m.o.CeilingBytes, m.o.Backing = ceiling, file
 	p, rec, err := reopenIn(old, m.o)
 	noErr(t, err)
 	m.use(p)
@@ -314,7 +366,7 @@ func (m *model) reopenAll(t *rapid.T) {
 	if rec.Pages != uint64(len(m.pages)) || rec.Lost != 0 {
 		t.Fatalf("recovered %+v of %d pages", rec, len(m.pages))
 	}
-	if after := p.Stats(); after.MemoryBytes > before.MemoryBytes || after.CompressedBytes != before.CompressedBytes || after.IncompressiblePages != before.IncompressiblePages {
+	if after := p.Stats(); after.MemoryBytes > before.MemoryBytes || after.CompressedBytes != before.CompressedBytes || after.ColdPages != before.ColdPages || after.IncompressiblePages != before.IncompressiblePages {
 		t.Fatalf("before: %d bytes, %d compressed, %d pages raw; after: %d, %d, %d",
 			before.MemoryBytes, before.CompressedBytes, before.IncompressiblePages,
 			after.MemoryBytes, after.CompressedBytes, after.IncompressiblePages)
@@ -324,10 +376,23 @@ func (m *model) reopenAll(t *rapid.T) {
 // leaveGarbage leaves behind what operations that were under way do: locks, pins, an object without a slot.
 func (m *model) leaveGarbage() {
 	m.p.zs.StopCompactor()
+	pinned := map[zsmalloc.Handle]bool{}
 	for i, slot := range slices.Sorted(maps.Keys(m.pages)) {
 		at := m.p.slots.word(slot)
-		if w := word(at.Load()); w.kind() == kindObject && i%3 == 0 {
+		w := word(at.Load())
+		if w.kind() == kindObject && i%3 == 0 {
 			_, _, _ = m.p.zs.Pin(w.handle())
+		}
+		if h := w.handle(); w.kind() == kindMember && !pinned[h] && h%3 > 0 {
+			object, _, err := m.p.zs.Pin(h)
+			if pinned[h] = true; err != nil {
+				panic(err)
+			}
+			object = object[:w.length()]
+			if h%3 == 1 { // whoever left it last was killed before it could say so
+				setLive(object, h, windowOf(slot), membersOf(object), membersOf(object))
+				m.p.zs.Unpin(h)
+			}
 		}
 		if i%2 == 0 {
 			at.Or(lockBit)

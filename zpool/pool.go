@@ -7,9 +7,11 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
@@ -45,8 +47,19 @@ type Options struct {
 	// that waits for memory in their place.
 	ReserveBytes  int64
 	ReserveThread func()
-	// Compactor starts background compaction. nil: none.
+	// Backing is given to Open: the backing file that the store's last process had, see Pool.Backing. Open owns it, errors
+	// included. BackingLimits are its limits; Path and Bytes mean nothing there.
+	Backing       *os.File
+	BackingLimits BackingOptions
+	// Compactor starts background compaction, if nothing else is wanted in the background. nil: none.
 	Compactor *zsmalloc.CompactorOptions
+	// Background starts all of it. nil: nothing happens by itself. Then Tick, Recompress and Compact can be called.
+	Background *Background
+	// IdleAfter, RecompressCodec, ClusterSize, WritebackAfter and MinWastePercent are settings, see there. 0 and "":
+	// DefaultSettings.
+	IdleAfter, WritebackAfter    time.Duration
+	RecompressCodec              string
+	ClusterSize, MinWastePercent int
 }
 
 func (o Options) withDefaults() Options {
@@ -65,19 +78,33 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// settings are those that a pool begins with.
+func (o Options) settings() Settings {
+	s, d := Settings{o.MaxBytes, o.AcceptThresholdPercent, o.IdleAfter, o.RecompressCodec, o.ClusterSize, o.WritebackAfter, o.MinWastePercent}, DefaultSettings()
+	if s.IdleAfter == 0 {
+		s.IdleAfter = d.IdleAfter
+	}
+	if s.RecompressCodec == "" {
+		s.RecompressCodec = d.RecompressCodec
+	}
+	if s.ClusterSize == 0 {
+		s.ClusterSize = d.ClusterSize
+	}
+	if s.MinWastePercent == 0 {
+		s.MinWastePercent = d.MinWastePercent
+	}
+	return s
+}
+
 // MinBytes is the smallest limit that a pool can work with.
 const MinBytes = 1 << 20
 
 func (o Options) validate() (err error) {
-	if o.MaxBytes < MinBytes {
-		err = errors.Join(err, fmt.Errorf("pool limit = %d bytes: want at least %d", o.MaxBytes, MinBytes))
-	}
 	if o.CeilingBytes < o.MaxBytes {
-		err = errors.Join(err, fmt.Errorf("ceiling = %d bytes: want at least the pool limit, %d", o.CeilingBytes, o.MaxBytes))
+		err = fmt.Errorf("ceiling = %d bytes: want at least the pool limit, %d", o.CeilingBytes, o.MaxBytes)
 	}
-	if o.AcceptThresholdPercent < 1 || o.AcceptThresholdPercent > 100 {
-		err = errors.Join(err, fmt.Errorf("accept threshold = %d %%: want 1..100", o.AcceptThresholdPercent))
-	}
+	settings := o.settings()
+	err = errors.Join(err, settings.validate(math.MaxInt64))
 	return errors.Join(err, o.superblock().validate())
 }
 
@@ -92,13 +119,17 @@ func (o Options) superblock() superblock {
 // Pool is a pool of compressed pages. Its methods may be called concurrently unless they say otherwise; pages go in
 // and out through a Worker for each thread.
 type Pool struct {
-	super  superblock
-	a      *arena.Arena
-	slots  *slots
-	zs     *zsmalloc.Pool
-	codec  string
-	accept atomic.Int64 // percent of the limit
-	full   atomic.Bool  // the limit was hit, and the threshold not reached since
+	super     superblock
+	a         *arena.Arena
+	slots     *slots
+	zs        *zsmalloc.Pool
+	codec     string
+	settings  atomic.Pointer[Settings] // but for the limit, which is the budget's
+	clock     clock
+	tiers     tiers
+	writeback writeback
+	full      atomic.Bool   // the limit was hit, and the threshold not reached since
+	cutOff    atomic.Uint64 // clusters that damage has made nobody's
 
 	stored     atomic.Int64 // pages, and the most there ever were
 	peakStored atomic.Int64
@@ -139,16 +170,17 @@ func newIn(a *arena.Arena, s superblock, o Options) (*Pool, error) {
 	}
 	// The superblock comes last: a store that is half made is none.
 	s.encode(a.Bytes(0, superblockSize))
-	return assemble(a, s, zs, newSlots(a, s.tableBase(), s.slots), o)
+	return assemble(a, s, zs, newSlots(a, s.tableBase(), s.slots), nil, o)
 }
 
-func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, o Options) (*Pool, error) {
+func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, file *backing.File, o Options) (*Pool, error) {
 	codec, err := compressor.New(o.Compressor)
 	if err != nil {
 		return nil, errors.Join(err, zs.Close())
 	}
 	p := &Pool{super: s, a: a, slots: table, zs: zs, codec: codec.Name()}
-	p.accept.Store(int64(o.AcceptThresholdPercent))
+	p.tiers.init(p, o.settings())
+	p.writeback.open(p, file)
 	if o.ReserveBytes > 0 {
 		if err := table.commitAll(); err != nil {
 			return nil, errors.Join(err, zs.Close())
@@ -157,7 +189,13 @@ func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, o O
 			return nil, errors.Join(err, zs.Close())
 		}
 	}
-	if o.Compactor != nil {
+	switch {
+	case o.Background != nil:
+		if err := p.tiers.start(*o.Background); err != nil {
+			return nil, errors.Join(err, zs.Close())
+		}
+		p.writeback.start()
+	case o.Compactor != nil:
 		zs.StartCompactor(*o.Compactor)
 	}
 	return p, nil
@@ -175,20 +213,9 @@ func (p *Pool) File() *os.File { return p.a.File() }
 
 // SetMaxBytes changes the limit. Below what is used, nothing is dropped, but nothing more is taken.
 func (p *Pool) SetMaxBytes(n int64) error {
-	if ceiling := p.super.maxFrames * arena.FrameSize; n < MinBytes || n > ceiling {
-		return fmt.Errorf("zpool: limit = %d bytes: want %d..%d", n, MinBytes, ceiling)
-	}
-	p.a.Budget().SetLimit(n)
-	return nil
-}
-
-// SetAcceptThreshold changes the share of the limit, in percent, below which a pool that was full takes pages again.
-func (p *Pool) SetAcceptThreshold(percent int) error {
-	if percent < 1 || percent > 100 {
-		return fmt.Errorf("zpool: accept threshold = %d %%: want 1..100", percent)
-	}
-	p.accept.Store(int64(percent))
-	return nil
+	s := p.Settings()
+	s.MaxBytes = n
+	return p.Set(s)
 }
 
 // SetWipeOnFree makes pages be overwritten in memory when they go; see zsmalloc.Pool.SetWipeOnFree.
@@ -212,7 +239,9 @@ func (p *Pool) Allocator() zsmalloc.Stats { return p.zs.Stats() }
 // Close stops the background work and forgets the store, whose memory lives on while another process holds its file.
 // No other call may be in progress or follow.
 func (p *Pool) Close() error {
-	return errors.Join(p.zs.Close(), p.a.Close())
+	p.tiers.halt()
+	p.writeback.halt()
+	return errors.Join(p.writeback.close(), p.zs.Close(), p.a.Close())
 }
 
 // countStored counts pages that came (n > 0) or went.

@@ -21,6 +21,7 @@ type sample struct {
 	bytes  map[int64][]byte // by offset
 	pages  [][]byte         // by slot; nil for an empty one
 	parts  [][]span         // by slot: all that its page depends on; the slot word is the first
+	member []bool           // by slot: its page is in a cluster
 }
 
 // span is n bytes from off in the file.
@@ -33,8 +34,9 @@ func newSample(t testing.TB, seed, n uint64) *sample {
 	r := rand.New(rand.NewPCG(seed, 2))
 	o := Options{
 		Slots: 4*slotsPerFrame - 100, MaxBytes: 2 << 20,
-		ChainSize:  []int{zsmalloc.DefaultChain, 4, 1}[seed%3],
-		Compressor: []string{"minlz", "lz4", "s2", "zstd:1"}[seed%4],
+		ChainSize:       []int{zsmalloc.DefaultChain, 4, 1}[seed%3],
+		RecompressCodec: []string{"minlz:2", "zstd"}[seed%2],
+		Compressor:      []string{"minlz", "lz4", "s2", "zstd:1"}[seed%4],
 	}
 	p, err := New(o)
 	noErr(t, err)
@@ -57,7 +59,7 @@ func newSample(t testing.TB, seed, n uint64) *sample {
 			}
 		}
 	}
-	for range 3 {
+	for round := range 3 {
 		for range n {
 			slot := []uint64{0, 2, 3}[r.IntN(3)]*slotsPerFrame + r.Uint64N(n/3)
 			if s.pages[slot] != nil && r.IntN(2) == 0 {
@@ -67,6 +69,9 @@ func newSample(t testing.TB, seed, n uint64) *sample {
 			s.pages[slot] = make([]byte, PageSize)
 			anyPage(r, s.pages[slot])
 			noErr(t, w.Store(slot, s.pages[slot]))
+		}
+		if round > 0 { // pages of the last round stay as they are, but for those that are packed again with them
+			packSome(t, p, w, r)
 		}
 		for more := true; more; {
 			_, more = p.Compact(1 << 20)
@@ -80,6 +85,7 @@ func newSample(t testing.TB, seed, n uint64) *sample {
 	noErr(t, p.Check())
 	for slot := range s.pages {
 		s.parts = append(s.parts, s.layout.parts(p, uint64(slot)))
+		s.member = append(s.member, p.slots.committed(uint64(slot)) && word(p.slots.word(uint64(slot)).Load()).kind() == kindMember)
 	}
 	noErr(t, p.a.Resident(0, p.a.Size(), func(off, n int64) {
 		for end := off + n; off < end; off += arena.FrameSize {
@@ -96,6 +102,22 @@ func newSample(t testing.TB, seed, n uint64) *sample {
 		}
 	}
 	return s
+}
+
+// packSome packs the pages of some windows.
+func packSome(t testing.TB, p *Pool, w *Worker, r *rand.Rand) {
+	p.Tick()
+	page := make([]byte, PageSize)
+	for slot := range p.Slots() {
+		if p.slots.committed(slot) && r.IntN(2*windowSlots) == 0 {
+			noErr(t, w.Load(slot, page)) // so it is not idle
+		}
+	}
+	for more := true; more; {
+		var err error
+		_, more, err = p.Recompress(0, 1000)
+		noErr(t, err)
+	}
 }
 
 // anyPage makes a page of any kind, or one that compresses to any size.
@@ -144,7 +166,7 @@ func (l *layout) parts(p *Pool, slot uint64) []span {
 		return list
 	}
 	w := p.slots.word(slot).Load()
-	if w>>1&7 != uint64(kindObject) {
+	if k := kind(w >> 1 & 7); k != kindObject && k != kindMember {
 		return list
 	}
 	at := l.handles + int64(w>>32)*8
@@ -170,7 +192,7 @@ func (l *layout) parts(p *Pool, slot uint64) []span {
 func TestLayout(t *testing.T) {
 	for seed := range uint64(3) {
 		s := newSample(t, seed, 300)
-		objects := 0
+		objects, members := 0, 0
 		for slot, parts := range s.parts {
 			if len(parts) == 1 {
 				continue
@@ -182,12 +204,17 @@ func TestLayout(t *testing.T) {
 				got[i] = s.read(part)
 			}
 			handle, tag := binary.LittleEndian.Uint32(got[1]), binary.LittleEndian.Uint32(got[1][4:])
-			if id := word(binary.LittleEndian.Uint64(w)).codec(); handle != binary.LittleEndian.Uint32(w[4:]) || tag != checksum(got[2], uint64(slot), id) {
+			sum := checksum(got[2], uint64(slot), word(binary.LittleEndian.Uint64(w)).codec())
+			if kind(w[0]>>1&7) == kindMember {
+				members++
+				sum = clusterChecksum(got[2], uint64(slot)/16*16)
+			}
+			if handle != binary.LittleEndian.Uint32(w[4:]) || tag != sum {
 				t.Fatalf("sample %d, slot %d: header %x of the object of slot word %x", seed, slot, got[1], w)
 			}
 		}
-		if objects < 100 {
-			t.Errorf("sample %d has %d objects", seed, objects)
+		if objects < 100 || members < 10 || members > objects-20 {
+			t.Errorf("sample %d has %d objects of pages, %d of them clusters", seed, objects, members)
 		}
 	}
 }

@@ -32,6 +32,11 @@ func (s *slots) committed(slot uint64) bool {
 // word returns the word of a slot in a committed frame.
 func (s *slots) word(slot uint64) *atomic.Uint64 { return s.a.Word(s.base + int64(slot)*8) }
 
+// window returns the words of a window, whose frame is committed. Those beyond the last slot are 0.
+func (s *slots) window(first uint64) *[windowSlots]atomic.Uint64 {
+	return arena.At[[windowSlots]atomic.Uint64](s.a, s.base+int64(first)*8)
+}
+
 // commit makes the word of a slot usable.
 func (s *slots) commit(slot uint64) error {
 	if s.committed(slot) {

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 
 	"github.com/zswapd/zswapd/internal/arena"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/zsmalloc"
 )
 
@@ -20,8 +21,10 @@ type superblock struct {
 
 const (
 	magic          = "zswapd\x00\x01"
-	storeVersion   = 1
+	storeVersion   = 2
 	superblockSize = 48
+	// clockAt is where the generation is, in the same frame. Nothing checks it, and ages are off if it is damaged.
+	clockAt = 64
 )
 
 // MaxSlots bounds the slots of one pool: each may need a handle, and one more while it is overwritten.
@@ -70,9 +73,11 @@ func (s superblock) zsmalloc() zsmalloc.Options {
 	return zsmalloc.Options{Handles: int64(s.slots) + 1024, MaxFrames: s.maxFrames, ChainSize: int(s.chain)}
 }
 
-// tableBase and zsBase are where the slot table and zsmalloc's region begin; size is the whole.
+// tableBase, zsBase and backingBase are where the slot table, zsmalloc's region and the backing file's state begin; size is
+// the whole.
 func (s superblock) tableBase() int64 { return arena.ChunkSize }
 func (s superblock) zsBase() int64 {
 	return s.tableBase() + (int64(s.slots)*8+arena.ChunkSize-1)/arena.ChunkSize*arena.ChunkSize
 }
-func (s superblock) size() int64 { return s.zsBase() + s.zsmalloc().Layout() }
+func (s superblock) backingBase() int64 { return s.zsBase() + s.zsmalloc().Layout() }
+func (s superblock) size() int64        { return s.backingBase() + backing.Layout() }

@@ -2,6 +2,7 @@ package zpool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,9 @@ type Worker struct {
 	decoder *compressor.Decoders
 	buf     []byte // room for one page, compressed
 	raw     int    // the smallest object that is kept raw instead
+	disk    bool   // the last page had to be read from the backing file
+	unpacked
+	cold bool // the page that was just loaded had to be taken out of a cluster
 	counters
 }
 
@@ -29,8 +33,17 @@ func (p *Pool) NewWorker() *Worker {
 	w := &Worker{
 		p: p, codec: codec, decoder: compressor.NewDecoders(),
 		buf: make([]byte, max(codec.MaxLen(PageSize), PageSize)),
-		raw: p.zs.HugeSize(),
+		raw: p.zs.HugeSize(), unpacked: newUnpacked(),
 	}
+	p.mu.Lock()
+	p.mu.workers = append(p.mu.workers, w)
+	p.mu.Unlock()
+	return w
+}
+
+// newReader makes a worker that only reads pages.
+func (p *Pool) newReader() *Worker {
+	w := &Worker{p: p, decoder: compressor.NewDecoders(), raw: p.zs.HugeSize(), unpacked: newUnpacked()}
 	p.mu.Lock()
 	p.mu.workers = append(p.mu.workers, w)
 	p.mu.Unlock()
@@ -89,10 +102,16 @@ func (w *Worker) storePage(slot uint64, page []byte) error {
 		binary.LittleEndian.PutUint64(w.buf, pattern)
 		return w.storeObject(slot, idPattern, w.buf[:8])
 	}
+	id, bytes := w.compress(page)
+	return w.storeObject(slot, id, bytes)
+}
+
+// compress packs a page that is not same-filled as new pages are.
+func (w *Worker) compress(page []byte) (compressor.ID, []byte) {
 	if n := w.codec.Compress(w.buf, page); n > 0 && n < w.raw {
-		return w.storeObject(slot, w.codec.ID(), w.buf[:n])
+		return w.codec.ID(), w.buf[:n]
 	}
-	return w.storeObject(slot, compressor.Raw, page)
+	return compressor.Raw, page
 }
 
 // storeObject makes an object and then the slot's page of it.
@@ -125,8 +144,14 @@ func (w *Worker) swap(slot uint64, new word) {
 	at := w.p.slots.word(slot)
 	old := lockSlot(at)
 	step("swap: slot locked")
-	publish(at, new)
+	publish(at, new.at(w.p.clock.generation())) // read under the lock: see packer.publish
 	step("swap: published")
+	w.replaced(slot, old, new)
+	step("swap: done")
+}
+
+// replaced counts that a slot has another word now, and frees what the old one named.
+func (w *Worker) replaced(slot uint64, old, new word) {
 	w.count(old, new)
 	switch {
 	case old == 0 && new != 0:
@@ -134,14 +159,30 @@ func (w *Worker) swap(slot uint64, new word) {
 	case old != 0 && new == 0:
 		w.p.countStored(-1)
 	}
-	if old.kind() == kindObject && w.p.zs.Free(old.handle()) != nil {
+	w.dispose(slot, old)
+}
+
+// dispose frees what a word named, which is no slot's any more.
+func (w *Worker) dispose(slot uint64, old word) {
+	whole := true
+	switch old.kind() {
+	case kindObject:
+		whole = w.p.zs.Free(old.handle()) == nil
+	case kindMember:
+		whole = w.leave(slot, old)
+	case kindWritten:
+		if f := w.p.writeback.file.Load(); f != nil {
+			f.Free(old.place())
+		}
+	}
+	if !whole {
 		w.corrupt.Add(1) // the old word or its object was damaged; the page is not wanted any more
 	}
-	step("swap: done")
 }
 
 // Load reads whole pages from the slots from first on. A slot that holds nothing reads as zeros. It stops at the first
-// page that is damaged, with ErrCorrupt; what dst then holds from there on means nothing.
+// page that is damaged, with ErrCorrupt, or cannot be read from the backing file, with ErrUnreadable; what dst then holds from
+// there on means nothing. A page in the backing file is waited for; others are not, on other threads.
 func (w *Worker) Load(first uint64, dst []byte) error {
 	n, err := w.pages(first, len(dst))
 	if err != nil {
@@ -150,12 +191,22 @@ func (w *Worker) Load(first uint64, dst []byte) error {
 	begin := time.Since(epoch)
 	for i := range n {
 		if err := w.loadPage(first+i, dst[i*PageSize:][:PageSize:PageSize]); err != nil {
-			w.corrupt.Add(1)
+			if errors.Is(err, ErrUnreadable) {
+				w.unreadable.Add(1)
+			} else {
+				w.corrupt.Add(1)
+			}
 			w.observe(&w.loadTime, begin, i)
 			return fmt.Errorf("slot %d: %w", first+i, err)
 		}
 	}
 	w.observe(&w.loadTime, begin, n)
+	if n == 1 && w.disk {
+		w.observe(&w.diskTime, begin, n)
+	}
+	if n == 1 && w.cold {
+		w.observe(&w.coldTime, begin, n)
+	}
 	return nil
 }
 
@@ -165,11 +216,36 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 		return nil
 	}
 	at := w.p.slots.word(slot)
+	w.cold, w.disk = false, false
 	old := lockSlot(at)
 	step("load: slot locked")
 	err := w.read(slot, old, page)
-	publish(at, old)
+	if old.kind() == kindWritten && err == nil {
+		w.p.writeback.recent.note(slot, w.p.tiers.now())
+	}
+	if err == nil && (old.cold() && w.p.hot(old) || old.kind() == kindWritten && w.p.writeback.hot(old)) {
+		if new := w.promote(slot, page); new != 0 {
+			publish(at, new.at(w.p.clock.generation()))
+			step("promote: published")
+			w.replaced(slot, old, new)
+			step("promote: done")
+			return nil
+		}
+	}
+	publish(at, old.at(w.p.clock.generation()))
 	return err
+}
+
+// promote makes an object of a cold page as if it had just come, and returns the word for it; 0 if there is no memory.
+func (w *Worker) promote(slot uint64, page []byte) word {
+	id, bytes := w.compress(page)
+	h, err := w.p.zs.Put(bytes, checksum(bytes, slot, id))
+	if err != nil {
+		return 0
+	}
+	step("promote: object made")
+	w.promoted.Add(1)
+	return objectWord(h, id, len(bytes))
 }
 
 // read puts the page of a locked slot into page.
@@ -178,11 +254,15 @@ func (w *Worker) read(slot uint64, old word, page []byte) error {
 	case old == 0:
 		clear(page)
 		return nil
-	case old.kind() == kindSameFilled && old == sameFilledWord(slot, old.pattern()):
+	case old.kind() == kindSameFilled && old.ageless() == sameFilledWord(slot, old.pattern()):
 		fillPage(page, uint64(old.pattern())<<32|uint64(old.pattern()))
 		return nil
 	case old.kind() == kindObject:
 		return w.readObject(slot, old, page)
+	case old.kind() == kindMember:
+		return w.readMember(slot, old, page)
+	case old.kind() == kindWritten:
+		return w.readWritten(slot, old, page)
 	}
 	return ErrCorrupt
 }
@@ -198,14 +278,19 @@ func (w *Worker) readObject(slot uint64, old word, page []byte) error {
 		return ErrCorrupt
 	}
 	object = object[:old.length():old.length()]
-	switch {
-	case checksum(object, slot, old.codec()) != tag:
+	if checksum(object, slot, old.codec()) != tag {
 		return ErrCorrupt
-	case old.codec() == idPattern && len(object) == 8:
+	}
+	return w.decode(old.codec(), object, page)
+}
+
+// decode makes the page of an object of one page.
+func (w *Worker) decode(id compressor.ID, object, page []byte) error {
+	if id == idPattern && len(object) == 8 {
 		fillPage(page, binary.LittleEndian.Uint64(object))
 		return nil
 	}
-	if err := w.decoder.Decompress(old.codec(), page, object); err != nil {
+	if err := w.decoder.Decompress(id, page, object); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return nil

@@ -48,6 +48,7 @@ type compactor struct {
 	wakeups chan struct{}
 	urgent  atomic.Bool // compact whatever it is worth
 	running atomic.Bool
+	driver  atomic.Pointer[func()] // who does all this instead
 
 	mu   sync.Mutex // guards stop and done
 	stop chan struct{}
@@ -64,6 +65,10 @@ const wakeEvery = 1024
 
 // wake makes the goroutine look at the pool and reports whether there is one.
 func (k *compactor) wake() bool {
+	if wake := k.driver.Load(); wake != nil {
+		(*wake)()
+		return true
+	}
 	if !k.running.Load() {
 		return false
 	}
@@ -79,6 +84,30 @@ func (p *Pool) Urge() {
 	p.compactor.urgent.Store(true)
 	p.compactor.wake()
 }
+
+// Drive is for somebody who compacts, and releases ready frames, by a policy of their own, in the place of StartCompactor.
+// wake, which must not block, is called when it is worth a look; nil ends it.
+func (p *Pool) Drive(wake func()) {
+	if wake == nil {
+		p.compactor.driver.Store(nil)
+		return
+	}
+	p.compactor.driver.Store(&wake)
+}
+
+// Urged reports whether somebody has called Urge since Calm was called.
+func (p *Pool) Urged() bool { return p.compactor.urgent.Load() }
+
+// Calm says that all was done that could be.
+func (p *Pool) Calm() { p.compactor.urgent.Store(false) }
+
+// Ready returns how many frames are ready for use again, how many are sensible, and how many were asked for so far.
+func (p *Pool) Ready() (frames, most int64, taken uint64) {
+	return p.readyFrames.Load(), p.readyLimit(), p.framesTaken()
+}
+
+// ReleaseReady gives ready frames back to the system until at most keep are left, beside the reserve.
+func (p *Pool) ReleaseReady(keep int64) { p.releaseReady(keep) }
 
 // InUse returns the bytes of the budget that are taken, without the ready frames: what is there to be had again.
 func (p *Pool) InUse() int64 { return p.a.Budget().Used() - p.readyFrames.Load()*frameSize }

@@ -164,6 +164,9 @@ func (p *Pool) HugeSize() int {
 	return 1
 }
 
+// ClassSize returns what an object of n payload bytes, 1..MaxSize, takes of the frames: its class's size.
+func (p *Pool) ClassSize(n int) int { return p.classes[p.slots[sizeSlot(n)]].size }
+
 // Malloc allocates an object for size bytes, 1..MaxSize, and keeps tag with it. The object's bytes hold
 // anything. It returns ErrNoSpace or ErrNoHandle, wrapped.
 func (p *Pool) Malloc(size int, tag uint32) (Handle, error) { return p.malloc(size, tag, nil) }

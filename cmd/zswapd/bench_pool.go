@@ -14,11 +14,13 @@ import (
 	"github.com/zswapd/zswapd/internal/bench"
 	"github.com/zswapd/zswapd/internal/corpus"
 	"github.com/zswapd/zswapd/internal/run"
+	"github.com/zswapd/zswapd/zpool"
 )
 
 func benchPoolCommand() *cobra.Command {
 	var o bench.Options
 	var jsonFile, goFile, htmlFile string
+	cluster := size(zpool.DefaultSettings().ClusterSize)
 	c := &cobra.Command{
 		Use:   "pool [flags]",
 		Short: "Measure the pool with pages of real programs, beside zram",
@@ -31,6 +33,7 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 		DisableFlagsInUseLine: true,
 		Args:                  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			o.ClusterSize = int(cluster)
 			out, err := newOutputs(output{"--json", jsonFile}, output{"--gobench", goFile}, output{"--html", htmlFile})
 			if err == nil {
 				err = usage(o.Complete())
@@ -57,6 +60,8 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 	f.StringArrayVar(&o.Corpora, "corpus", nil, "file of raw 4 KiB pages, folder of such files named *.bin, or gen:NAME; repeatable (default all generated ones)")
 	f.BoolVar(&o.Together, "together", false, "all corpora in one pool")
 	f.StringSliceVar(&o.Codecs, "codec", nil, "codecs of the pool, or all (default "+compressor.Default+")")
+	f.StringVar(&o.ColdCodec, "cold-codec", zpool.DefaultSettings().RecompressCodec, "codec that packs pages again when nobody asks for them")
+	f.Var(&cluster, "cluster-size", "bytes of neighbours that are packed together then")
 	f.StringSliceVar(&o.Against, "against", nil, "measure the kernel's zram beside it, such as zram:lz4,zram:lzo-rle; needs root")
 	f.IntSliceVar(&o.Threads, "threads", nil, "numbers of threads (default 1)")
 	f.IntVar(&o.Rounds, "rounds", 5, "rounds that count, of which the median is taken")

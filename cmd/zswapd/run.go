@@ -81,6 +81,7 @@ func (*rate) Type() string { return "rate" }
 
 func runCommand(code *int) *cobra.Command {
 	memory, swap, pool, hold := size(256<<20), size(4<<30), size(0), rate(run.HoldAuto)
+	backing, daily := size(0), size(0)
 	o := run.Options{Progress: os.Stderr, Self: []string{"/proc/self/exe", workloadName}}
 	var file string
 	c := &cobra.Command{
@@ -101,6 +102,7 @@ verifies every byte. Without root, it does so against the pool in this process: 
 				return err
 			}
 			o.Args, o.Memory, o.Swap, o.PoolLimit, o.HoldRate = args, int64(memory), int64(swap), int64(pool), float64(hold)
+			o.BackingSize, o.WritebackLimit = int64(backing), int64(daily)
 			r, err := runWith(c, &o)
 			if r != nil {
 				*code = r.Command.ExitCode
@@ -115,6 +117,12 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.Var(&swap, "swap", "size of the swap device")
 	f.Var(&pool, "pool-limit", "limit of the pool's memory, all overhead counted (default half of what is free)")
 	f.StringVar(&o.Compressor, "compressor", compressor.Default, "codec of the pool")
+	f.StringVar(&o.Backing, "backing", "", "write idle pages, encrypted, to this file or block device, or to a file without a name in this folder")
+	f.Var(&backing, "backing-size", "bytes of it that are used at most (default the size of the swap device)")
+	f.DurationVar(&o.WritebackAfter, "writeback-after", 0, "write pages that were idle for so long, though there is room in memory; 0: when there is none")
+	f.Var(&daily, "writeback-limit", "bytes written in 24 hours at most: disks wear out (default no limit)")
+	f.StringVar(&o.ColdCodec, "cold-codec", run.DefaultColdCodec, "codec that packs pages again when they are idle, neighbours together; none: they stay as they are")
+	f.DurationVar(&o.IdleAfter, "idle-after", run.DefaultIdleAfter, "how long a page is not asked for until it is idle")
 	f.StringVar(&file, "report", "", "write the report to this file, as JSON")
 	f.StringVar(&o.Record, "record", "", "record what the device is asked, with other programs' pages, to this new file; see bench replay")
 	f.BoolVar(&o.RecordSizes, "record-sizes", false, "record what pages compress to in the place of the pages")
@@ -129,6 +137,7 @@ verifies every byte. Without root, it does so against the pool in this process: 
 	f.Uint64Var(&o.Seed, "seed", 1, "of the built-in workload")
 	_ = c.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(workload.Names(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("compressor", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("cold-codec", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("transport", cobra.FixedCompletions([]string{run.TransportAuto, run.TransportDev, run.TransportURing}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

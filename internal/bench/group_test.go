@@ -28,7 +28,7 @@ type broken struct {
 var errBroken = errors.New("broken on purpose")
 
 func newBroken() broken {
-	return broken{poolSide: poolSide{"minlz"}, openNow: new(atomic.Int32), opened: new(atomic.Int32), flip: -1, fail: ops}
+	return broken{poolSide: poolSide{codec: "minlz"}, openNow: new(atomic.Int32), opened: new(atomic.Int32), flip: -1, fail: ops}
 }
 
 func (s broken) open(pages int64, threads int) (box, error) {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +32,9 @@ type Options struct {
 	Rounds   int      // that count
 	MaxPages int64    // of a corpus, from its first on; 0: all
 
+	ColdCodec   string // of pages that nobody asks for; "": the pool's default
+	ClusterSize int    // bytes of pages packed together; 0: the pool's default
+
 	// Progress, if any, is told how many of how many steps are done, and what is next.
 	Progress func(done, total int, next string)
 
@@ -48,6 +52,14 @@ func (o *Options) Complete() error {
 	}
 	check(o.Rounds < 1 || o.Rounds > maxRounds, "--rounds %d: want 1 to %d", o.Rounds, maxRounds)
 	check(o.MaxPages < 0 || o.MaxPages > zpool.MaxSlots, "--pages %d: want at most %d", o.MaxPages, int64(zpool.MaxSlots))
+	d := zpool.DefaultSettings()
+	o.ColdCodec, o.ClusterSize = cmp.Or(o.ColdCodec, d.RecompressCodec), cmp.Or(o.ClusterSize, d.ClusterSize)
+	if _, err := compressor.Canonical(o.ColdCodec); err != nil {
+		errs = append(errs, fmt.Errorf("--cold-codec: %w", err))
+	}
+	pages := o.ClusterSize / zpool.PageSize
+	check(pages*zpool.PageSize != o.ClusterSize || pages < 1 || pages > zpool.MaxClusterPages || pages&(pages-1) != 0,
+		"--cluster-size %d: want a power of two from %d to %d bytes", o.ClusterSize, zpool.PageSize, zpool.MaxClusterPages*zpool.PageSize)
 	if len(o.Threads) == 0 {
 		o.Threads = []int{1}
 	}

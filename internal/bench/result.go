@@ -29,6 +29,9 @@ type Settings struct {
 	BlockPages   int  `json:"block_pages"`    // of a thread, timed together
 	ZRAMBatch    int  `json:"zram_batch"`     // pages that zram is given a system call
 	Together     bool `json:"together"`       // all corpora in one store
+
+	ColdCodec   string `json:"cold_codec"`   // of pages that nobody asked for
+	ClusterSize int    `json:"cluster_size"` // bytes of pages that are packed together then
 }
 
 // Row is one system with one corpus.
@@ -93,6 +96,19 @@ type States struct {
 	Filled  Level `json:"filled"`
 	Freed50 Freed `json:"freed_50"`
 	Freed90 Freed `json:"freed_90"`
+	Aged    *Aged `json:"aged,omitempty"` // of zswapd: zram does nothing by itself
+}
+
+// Aged is a full store whose pages nobody has asked for since, so that all were packed again, and which was then compacted.
+type Aged struct {
+	Level
+	EffectiveRatio float64 `json:"effective_ratio"`
+	ColdPages      int64   `json:"cold_pages"` // packed; the others gain nothing by it, or are same-filled
+	Clusters       int64   `json:"clusters"`
+	// CPU time of a page that was packed, or tried.
+	PackNsPerPage float64 `json:"pack_ns_per_page"`
+	// A page, at random, that has to be unpacked. Quantiles are at most 1/16 too high.
+	ColdLoad Single `json:"cold_load"`
 }
 
 // Level is how much memory is taken for what is there.
@@ -134,6 +150,7 @@ type Comparison struct {
 	RestoreRate    float64 `json:"restore_rate"`
 	LoadRate       float64 `json:"load_rate"`
 	EffectiveRatio float64 `json:"effective_ratio"`
+	AgedRatio      float64 `json:"aged_effective_ratio"` // aged over what zram has, to which nothing happens
 }
 
 // WriteJSON writes the result for machines.

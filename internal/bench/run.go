@@ -22,10 +22,11 @@ func Run(ctx context.Context, o *Options) (*Result, error) {
 	}
 	b := bench{o: o, r: &Result{
 		Version: Version, Machine: machine.Describe(),
-		Settings: Settings{Rounds: o.Rounds, WarmUpRounds: warmUps, BlockPages: blockPages, ZRAMBatch: zram.BatchPages, Together: o.Together},
+		Settings: Settings{Rounds: o.Rounds, WarmUpRounds: warmUps, BlockPages: blockPages, ZRAMBatch: zram.BatchPages, Together: o.Together,
+			ColdCodec: o.ColdCodec, ClusterSize: o.ClusterSize},
 	}}
 	for _, codec := range o.Codecs {
-		b.sides = append(b.sides, poolSide{codec})
+		b.sides = append(b.sides, poolSide{codec, o.ColdCodec, o.ClusterSize})
 	}
 	for _, a := range o.algorithms {
 		b.sides = append(b.sides, zramSide{a})
@@ -120,7 +121,7 @@ func (b *bench) measureSet(ctx context.Context, set []corpus.Source) (err error)
 			return err
 		}
 	}
-	b.step("%s: freeing and compacting", name)
+	b.step("%s: freeing, compacting and ageing", name)
 	for i, s := range b.sides {
 		st, err := statesOf(ctx, s, pages)
 		if err != nil {
@@ -206,11 +207,16 @@ func (r *Result) compare() {
 			c.RestoreRate += math.Log(theirs.RestoreNsPerPage / ours.RestoreNsPerPage)
 			c.LoadRate += math.Log(theirs.LoadNsPerPage / ours.LoadNsPerPage)
 			c.EffectiveRatio += math.Log(ours.EffectiveRatio / theirs.EffectiveRatio)
+			aged := ours.EffectiveRatio
+			if a := ours.States.Aged; a != nil {
+				aged = a.EffectiveRatio
+			}
+			c.AgedRatio += math.Log(aged / theirs.EffectiveRatio)
 		}
 	}
 	for p, i := range at {
 		c := &r.Comparisons[i]
-		for _, v := range []*float64{&c.StoreRate, &c.RestoreRate, &c.LoadRate, &c.EffectiveRatio} {
+		for _, v := range []*float64{&c.StoreRate, &c.RestoreRate, &c.LoadRate, &c.EffectiveRatio, &c.AgedRatio} {
 			*v = math.Exp(*v / n[p])
 		}
 	}

@@ -76,6 +76,10 @@ func TestRun(t *testing.T) {
 		if c := w.States.Freed90.Compaction; c.Steps == 0 || c.Objects == 0 || c.LongestStepNs < c.MedianStepNs || c.TotalNs < c.LongestStepNs {
 			t.Errorf("row %d: %+v", i, c)
 		}
+		if a := w.States.Aged; a == nil || a.Pages != 800 || a.ColdPages < 400 || a.Clusters < 50 || a.EffectiveRatio <= w.EffectiveRatio ||
+			a.PackNsPerPage <= 0 || a.ColdLoad.P50 <= 0 || a.ColdLoad.P50 > a.ColdLoad.P99 || a.ColdLoad.P99 > a.ColdLoad.Max {
+			t.Errorf("row %d: aged: %+v", i, a)
+		}
 	}
 }
 
@@ -117,7 +121,7 @@ func checkRow(t *testing.T, w *Row, pages int64, rounds int) {
 
 // Compaction goes on to its end and gives back what it freed, as in the background.
 func TestCompactsAll(t *testing.T) {
-	s := watched{poolSide: poolSide{"minlz"}, t: t}
+	s := watched{poolSide: poolSide{codec: "minlz"}, t: t}
 	var f Freed
 	_, err := freeSome(t.Context(), s, testPages(t, 4000), 90, &f)
 	must(t, err)

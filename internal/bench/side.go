@@ -1,5 +1,7 @@
 package bench
 
+import "context"
+
 // side is a system that is measured.
 type side interface {
 	name() (system, codec string)
@@ -14,6 +16,14 @@ type box interface {
 	free(page int64) error
 	compact() (Compaction, error)
 	close() error // leaves nothing behind
+}
+
+// ager is a box that does something with pages that nobody asks for.
+type ager interface {
+	// age does all of it, as if much time had passed.
+	age(ctx context.Context) error
+	// aged says what came of it, once pages were loaded again.
+	aged() Aged
 }
 
 // user is one thread's way into a box.

@@ -17,6 +17,8 @@ func (r *Result) WriteText(w io.Writer) error {
 		100*r.Noise.Busy, 100*r.Noise.Stolen, r.Settings.Rounds, r.Settings.WarmUpRounds)
 	fmt.Fprintf(&b, "µs a page, wall time over pages; zram is given %d pages a system call, which is its best, and zswapd a page a call;\n", r.Settings.ZRAMBatch)
 	fmt.Fprintf(&b, "(frames): what the frames have beyond the objects in them; the rest is tables, which do not shrink\n")
+	fmt.Fprintf(&b, "aged: nobody has asked for the pages, so they were packed by %s, up to %s of neighbours together; zram does nothing by itself\n",
+		r.Settings.ColdCodec, report.Bytes(int64(r.Settings.ClusterSize)))
 	fmt.Fprintf(&b, "alone: a page a call on both sides, each timed by itself: wall time over pages, then p50 and p99 of a page\n")
 	for rows := r.Rows; len(rows) > 0; {
 		n := 1
@@ -72,14 +74,33 @@ func writeCorpus(b *strings.Builder, rows []Row) {
 		states.add(line...)
 	}
 	states.write(b)
+	writeAged(b, rows)
+}
+
+// writeAged tells what time does to pages that nobody asks for.
+func writeAged(b *strings.Builder, rows []Row) {
+	aged := table{left: 2}
+	aged.add("", "", "effective", "memory over", "", "packing a page", "loading a cold page", "", "")
+	aged.add("aged", "codec", "ratio", "compressed bytes", "cold pages", "µs of CPU", "µs", "p50", "p99")
+	for i := range rows {
+		w := &rows[i]
+		if a := w.States.Aged; a != nil && w.Threads == rows[0].Threads {
+			aged.add(w.System, w.Codec, ratio(a.EffectiveRatio), over(a.Level), fmt.Sprintf("%.1f %%", 100*float64(a.ColdPages)/float64(w.Pages)),
+				µs(a.PackNsPerPage), µs(a.ColdLoad.NsPerPage), µs(float64(a.ColdLoad.P50)), µs(float64(a.ColdLoad.P99)))
+		}
+	}
+	if len(aged.rows) > 2 {
+		b.WriteByte('\n')
+		aged.write(b)
+	}
 }
 
 func (r *Result) writeComparisons(b *strings.Builder) {
 	b.WriteString("\nGeometric means over the corpora, above 1 where zswapd is better\n")
 	t := table{left: 2}
-	t.add("codec", "against", "threads", "store rate", "restore rate", "load rate", "effective ratio")
+	t.add("codec", "against", "threads", "store rate", "restore rate", "load rate", "effective ratio", "when aged")
 	for _, c := range r.Comparisons {
-		t.add(c.Codec, c.Against, fmt.Sprint(c.Threads), ratio(c.StoreRate), ratio(c.RestoreRate), ratio(c.LoadRate), ratio(c.EffectiveRatio))
+		t.add(c.Codec, c.Against, fmt.Sprint(c.Threads), ratio(c.StoreRate), ratio(c.RestoreRate), ratio(c.LoadRate), ratio(c.EffectiveRatio), ratio(c.AgedRatio))
 	}
 	t.write(b)
 }

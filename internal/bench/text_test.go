@@ -17,6 +17,7 @@ func sample() *Result {
 		Filled:  Level{Pages: 8192, OverPercent: 4.61},
 		Freed50: Freed{Freed: Level{OverPercent: 99}, Compacted: Level{OverPercent: 12.25, FrameBytes: 1068, ObjectBytes: 1000}, Compaction: Compaction{Steps: 9, FramesPerObject: 0.789, LongestStepNs: 159_100}},
 		Freed90: Freed{Freed: Level{OverPercent: 655.7}, Compacted: Level{OverPercent: 50.44}, Compaction: Compaction{Steps: 3, FramesPerObject: 2.5, LongestStepNs: 1_236_000}},
+		Aged:    &Aged{Level: Level{OverPercent: 5.5}, EffectiveRatio: 5.432, ColdPages: 7000, PackNsPerPage: 12_340, ColdLoad: Single{15_600, 14_800, 33_000, 66_666}},
 	}
 	row := Row{
 		System: "zswapd", Codec: "minlz", Default: true, Corpus: "my heap", Threads: 1, Pages: 8192, SameFilledPages: 410, DuplicatePages: 82,
@@ -28,6 +29,7 @@ func sample() *Result {
 	zram := row
 	zram.System, zram.Codec, zram.Default, zram.EffectiveRatio, zram.LoadNsPerPage = "zram", "lzo-rle", false, 2.58, 12_345
 	zram.States.Freed50.Compaction, zram.States.Freed90.Compaction = Compaction{Frames: 7}, Compaction{Frames: 8}
+	zram.States.Aged = nil
 	two := row
 	two.Threads, two.StoreNsPerPage = 2, 3200
 	other := row
@@ -35,9 +37,9 @@ func sample() *Result {
 	return &Result{
 		Machine:     machine.Machine{Kernel: "6.18", CPU: "A CPU", CPUs: 2, MemoryBytes: 4 << 30, HugePages: "madvise", Go: "go1.26"},
 		Noise:       machine.Noise{Busy: 0.4, Stolen: 0.05},
-		Settings:    Settings{Rounds: 2, WarmUpRounds: 1, BlockPages: 512, ZRAMBatch: 64},
+		Settings:    Settings{Rounds: 2, WarmUpRounds: 1, BlockPages: 512, ZRAMBatch: 64, ColdCodec: "zstd", ClusterSize: 16 << 10},
 		Rows:        []Row{row, zram, two, other},
-		Comparisons: []Comparison{{Codec: "minlz", Against: "zram:lzo-rle", Threads: 1, StoreRate: 0.94, RestoreRate: 1.06, LoadRate: 0.77, EffectiveRatio: 1.28}},
+		Comparisons: []Comparison{{Codec: "minlz", Against: "zram:lzo-rle", Threads: 1, StoreRate: 0.94, RestoreRate: 1.06, LoadRate: 0.77, EffectiveRatio: 1.28, AgedRatio: 1.93}},
 	}
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -12,8 +13,11 @@ import (
 // in a table.
 const headerBytes = 8
 
-// poolSide is zswapd with one codec.
-type poolSide struct{ codec string }
+// poolSide is zswapd with one codec, and another for cold pages.
+type poolSide struct {
+	codec, cold string
+	cluster     int // bytes
+}
 
 func (s poolSide) name() (system, codec string) { return "zswapd", s.codec }
 func (poolSide) batch() int                     { return 1 }
@@ -21,6 +25,7 @@ func (poolSide) batch() int                     { return 1 }
 func (s poolSide) open(pages int64, threads int) (box, error) {
 	p, err := zpool.New(zpool.Options{
 		Slots: uint64(pages), MaxBytes: pages*(zpool.PageSize+zpool.PageSize/32) + 16<<20, Compressor: s.codec,
+		RecompressCodec: s.cold, ClusterSize: s.cluster,
 	})
 	if err != nil {
 		return nil, err
@@ -78,6 +83,33 @@ func (b *poolBox) compact() (c Compaction, err error) {
 		c.FramesPerObject = float64(c.Frames) / float64(c.Objects)
 	}
 	return c, nil
+}
+
+// age packs all pages and compacts, as the background does in time.
+func (b *poolBox) age(ctx context.Context) error {
+	b.p.Tick()
+	for more := true; more; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		var err error
+		if _, more, err = b.p.Recompress(0, agePages); err != nil {
+			return err
+		}
+	}
+	_, err := b.compact()
+	return err
+}
+
+const agePages = 512 // packed between two looks at the context
+
+func (b *poolBox) aged() Aged {
+	s := b.p.Stats()
+	l, did := &s.ColdLoadTime, &s.Recompressed
+	return Aged{
+		ColdPages: s.ColdPages, Clusters: s.Clusters, PackNsPerPage: float64(s.PackCPU) / float64(max(did.Pages+did.Kept+did.Lost, 1)),
+		ColdLoad: Single{float64(l.Sum) / float64(max(l.Count, 1)), int64(l.Quantile(0.5)), int64(l.Quantile(0.99)), int64(l.Max)},
+	}
 }
 
 type poolUser struct{ w *zpool.Worker }

@@ -49,12 +49,13 @@ as it is. zswapd estimate says what each would come to on this machine.`),
 		`Idle neighbours are compressed together up to this size, a power of two: denser, and one page back costs the
 decompression of all.`),
 
-	setting("writeback.file", `""`, Stop, path(4095, "no disk"), func(c *Config) *string { return &c.Writeback.File },
-		`A file or block device for the coldest pages, encrypted with a key that is in memory only. A file is made,
-and removed at the end; what a block device holds is overwritten.`),
+	setting("writeback.file", `""`, Live, path(4095, "no disk"), func(c *Config) *string { return &c.Writeback.File },
+		`Where the coldest pages go, encrypted with a key that is in memory only: a folder, in which the file has no
+name and is gone with the service; or a file, which is made; or a block device that nobody uses. What holds
+anything else is refused. Without it, all that is there comes back into memory, or it stays in use.`),
 	setting("writeback.idle_after", `"1h"`, Live, duration(time.Second, 30*24*time.Hour), func(c *Config) *time.Duration { return &c.Writeback.IdleAfter },
 		`A page that nobody asked for during this time is written to the disk; earlier if the pool is full.`),
-	setting("writeback.size", `"min(ram, 16GiB)"`, Restart, size(16<<20, maxSize, ""), func(c *Config) *int64 { return &c.Writeback.Size },
+	setting("writeback.size", `"min(ram, 16GiB)"`, Stop, size(16<<20, maxSize, ""), func(c *Config) *int64 { return &c.Writeback.Size },
 		`The most that the file may take.`),
 	setting("writeback.limit_per_day", `""`, Live, size(1<<20, maxSize, "no limit"), func(c *Config) *int64 { return &c.Writeback.LimitPerDay },
 		`The most that is written in 24 hours, to spare a flash disk.`),

@@ -21,18 +21,23 @@ type Handle struct {
 
 // Names of handles.
 const (
-	StoreHandle = "store" // for zpool.Open
-	FUSEHandle  = "fuse"  // for Adopt
-	UBLKHandle  = "ublk"  // likewise: a door has one of the two
-	RunHandle   = "run"   // for swapdev.Resume
+	StoreHandle   = "store"   // for zpool.Open
+	FUSEHandle    = "fuse"    // for Adopt
+	UBLKHandle    = "ublk"    // likewise: a door has one of the two
+	RunHandle     = "run"     // for swapdev.Resume
+	BackingHandle = "backing" // for zpool.Options, if the pool has a backing file
 )
 
 // Handles returns all that must be kept. A pool in Go memory, as race builds have it, cannot be: its handle is missing.
-// They are good until the door is closed or released.
+// They are good until the door is closed or released. When the pool is given another backing file, or none, the keeper must be
+// told again.
 func (d *Door) Handles() []Handle {
 	list := []Handle{d.way.handle(), {RunHandle, d.record.Lock()}}
 	if f := d.pool.File(); f != nil {
 		list = append(list, Handle{StoreHandle, int(f.Fd())})
+	}
+	if f := d.pool.Backing(); f != nil {
+		list = append(list, Handle{BackingHandle, int(f.Fd())})
 	}
 	return list
 }

@@ -20,6 +20,7 @@ type Report struct {
 	LimitBytes int64   `json:"limit_bytes"` // of the command's memory
 	Swap       Swap    `json:"swap"`
 	Pool       Pool    `json:"pool"`
+	Tiers      Tiers   `json:"tiers"`
 	Latency    Latency `json:"latency"`
 	Errors     Errors  `json:"errors"`
 	Daemon     Daemon  `json:"daemon"`
@@ -74,6 +75,33 @@ type Pool struct {
 	Rejected            map[string]uint64 `json:"rejected"` // pages, by reason
 }
 
+// Tiers are where the pages were at the end, and how they came there.
+type Tiers struct {
+	Codec            string  `json:"codec"` // of cold pages; "none"
+	IdleAfterSeconds float64 `json:"idle_after_seconds"`
+	Hot              Tier    `json:"hot"`  // as they came, raw ones among them, same-filled ones not
+	Cold             Tier    `json:"cold"` // packed again since nobody asked for them
+	Clusters         int64   `json:"clusters"`
+	PackedPages      uint64  `json:"packed_pages"`   // hot to cold, in all
+	PromotedPages    uint64  `json:"promoted_pages"` // cold or written, to hot
+	KeptPages        uint64  `json:"kept_pages"`     // that the codec of cold pages gains nothing on
+	LostPages        uint64  `json:"lost_pages"`     // that were asked for while they were packed
+	SavedBytes       int64   `json:"saved_bytes"`    // by packing, in all
+	Generations      uint64  `json:"generations"`
+
+	CPUSeconds float64   `json:"cpu_seconds"`  // that packing took
+	Pack       Quantiles `json:"pack_ns"`      // CPU time of a page
+	ColdLoad   Quantiles `json:"cold_load_ns"` // time of a page that had to be unpacked
+
+	Written *Written `json:"written,omitempty"` // in a backing file, if there is one
+}
+
+// Tier is what is in one of them.
+type Tier struct {
+	Pages int64 `json:"pages"`
+	Bytes int64 `json:"bytes"` // compressed
+}
+
 // Latency is what a page took in the pool, without the kernel's part.
 type Latency struct {
 	Store Quantiles `json:"store_ns"`
@@ -95,8 +123,9 @@ func QuantilesOf(s *histogram.Snapshot) Quantiles {
 
 // Errors are what went wrong.
 type Errors struct {
-	Corrupt uint64 `json:"corrupt"` // pages found damaged
-	IO      uint64 `json:"io"`      // requests that were answered with an I/O error
+	Corrupt    uint64 `json:"corrupt"`    // pages found damaged
+	Unreadable uint64 `json:"unreadable"` // pages that the backing file's disk did not give back
+	IO         uint64 `json:"io"`         // requests that were answered with an I/O error
 }
 
 // Daemon is what we took ourselves.

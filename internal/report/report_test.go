@@ -26,6 +26,10 @@ func TestJSONContract(t *testing.T) {
 		pool.memory_bytes pool.peak_memory_bytes pool.ratio pool.saved_bytes pool.pages_compacted pool.objects_migrated pool.rejected
 		latency.store_ns.p50 latency.store_ns.p90 latency.store_ns.p99 latency.store_ns.max
 		latency.load_ns.p50 latency.load_ns.p90 latency.load_ns.p99 latency.load_ns.max
+		tiers.codec tiers.idle_after_seconds tiers.hot.pages tiers.hot.bytes tiers.cold.pages tiers.cold.bytes tiers.clusters
+		tiers.packed_pages tiers.promoted_pages tiers.kept_pages tiers.lost_pages tiers.saved_bytes tiers.generations tiers.cpu_seconds
+		tiers.pack_ns.p50 tiers.pack_ns.p90 tiers.pack_ns.p99 tiers.pack_ns.max
+		tiers.cold_load_ns.p50 tiers.cold_load_ns.p90 tiers.cold_load_ns.p99 tiers.cold_load_ns.max
 		errors.corrupt errors.io daemon.rss_bytes daemon.cpu_seconds`) {
 		var at any = got
 		for key := range strings.SplitSeq(path, ".") {

@@ -105,9 +105,22 @@ func (r *Report) poolLines(line func(head, format string, args ...any)) {
 	line("at the peak", "%s held in %s of RAM: %.2f to 1, %s", Bytes(out), Bytes(out-p.SavedBytes), p.Ratio, saved)
 	line("pool", "%s; %s same-filled and %s incompressible pages at the end; compaction moved %s objects and freed %s",
 		p.Codec, Count(p.SameFilledPages), Count(p.IncompressiblePages), Count(p.ObjectsMigrated), Bytes(int64(p.PagesCompacted)*pageSize))
+	r.Tiers.lines(line)
+	r.Tiers.Written.lines(line)
 	l := &r.Latency
 	line("a page out", "median %s, 99 %% within %s, worst %s", Duration(l.Store.P50), Duration(l.Store.P99), Duration(l.Store.Max))
 	line("a page in", "median %s, 99 %% within %s, worst %s", Duration(l.Load.P50), Duration(l.Load.P99), Duration(l.Load.Max))
+}
+
+func (t *Tiers) lines(line func(head, format string, args ...any)) {
+	if t.PackedPages == 0 {
+		return
+	}
+	line("cold pages", "%s at the end, in %s (%s); %s were packed in all, which took %.1f s of CPU and saved %s, and %s became hot again",
+		Count(t.Cold.Pages), Bytes(t.Cold.Bytes), t.Codec, Count(int64(t.PackedPages)), t.CPUSeconds, Bytes(t.SavedBytes), Count(int64(t.PromotedPages)))
+	if l := t.ColdLoad; l.Max > 0 {
+		line("a cold page in", "median %s, 99 %% within %s, worst %s", Duration(l.P50), Duration(l.P99), Duration(l.Max))
+	}
 }
 
 func workloadLines(w *workload.Result, line func(head, format string, args ...any)) {
@@ -130,6 +143,9 @@ func (t *Trace) lines(line func(head, format string, args ...any)) {
 
 func (r *Report) troubleLine(line func(head, format string, args ...any)) {
 	var trouble []string
+	if r.Errors.Unreadable > 0 {
+		trouble = append(trouble, Count(r.Errors.Unreadable)+" pages could not be read from the backing file")
+	}
 	if r.Errors.Corrupt > 0 {
 		trouble = append(trouble, Count(r.Errors.Corrupt)+" pages were damaged")
 	}

@@ -22,7 +22,7 @@ var layers = []struct {
 	name  string
 	paths []string
 }{
-	{"tools", []string{"internal/histogram", "internal/invariant", "internal/arena", "internal/bell", "internal/rules"}},
+	{"tools", []string{"internal/histogram", "internal/invariant", "internal/arena", "internal/backing", "internal/bell", "internal/cputime", "internal/rules"}},
 	{"codecs and objects", []string{"compressor", "zsmalloc"}},
 	{"pool", []string{"zpool"}},
 	{"machine", []string{"internal/"}},

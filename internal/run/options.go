@@ -24,9 +24,11 @@ type Options struct {
 	Swap       int64    // size of the swap device, bytes
 	PoolLimit  int64    // limit of the pool, bytes; 0: half of the memory that is available, at most Swap
 	Compressor string
-	NoSwap     bool   // the baseline: the limit without us
-	Device     Device // what to swap to
-	Priority   int    // of the swap device
+	ColdCodec  string        // what idle pages are packed with; "none": they stay as they are; "": DefaultColdCodec
+	IdleAfter  time.Duration // how long a page is not asked for until it is idle; 0: DefaultIdleAfter
+	NoSwap     bool          // the baseline: the limit without us
+	Device     Device        // what to swap to
+	Priority   int           // of the swap device
 	Seed       uint64
 	HoldRate   float64 // faults per second from which on CPUs are kept awake; or HoldAuto, HoldOff
 	SpinMax    time.Duration
@@ -36,6 +38,11 @@ type Options struct {
 	PageCluster *int   // vm.page-cluster meanwhile; nil: as it is
 	Record      string // file for a trace of what the device is asked; "": none
 	RecordSizes bool   // the trace has the compressed sizes of pages in the place of the pages
+
+	Backing        string        // folder, file or block device that idle pages are written to; "": none
+	BackingSize    int64         // bytes of it that are used at most; 0: Swap
+	WritebackAfter time.Duration // pages idle for so long are written though there is room; 0: when there is none
+	WritebackLimit int64         // bytes written in 24 hours at most; 0: no limit
 
 	State    string    // folder of records of what runs have made
 	Self     []string  // how to start this program's workload
@@ -57,6 +64,12 @@ const (
 // DefaultSpin is what SpinMax should be.
 const DefaultSpin = 50 * time.Microsecond
 
+// What ColdCodec and IdleAfter should be.
+const (
+	DefaultColdCodec = "zstd"
+	DefaultIdleAfter = 10 * time.Second
+)
+
 // Values of Transport: how requests for pages come to us.
 const (
 	TransportAuto  = "auto"  // what was measured to be faster: read and write, see ARCHITECTURE
@@ -70,9 +83,14 @@ const (
 )
 
 const (
+	minIdleAfter = 100 * time.Millisecond
+
 	minMemory = 8 << 20
 	minSwap   = 1 << 20
-	maxSwap   = int64(zpool.MaxSlots) * zpool.PageSize
+	// minBacking is the smallest backing file; backingFree is what its file system keeps.
+	minBacking  = 16 << 20
+	backingFree = 512 << 20
+	maxSwap     = int64(zpool.MaxSlots) * zpool.PageSize
 )
 
 // UsageError is a mistake of the user's, as opposed to a lack of the machine's.
@@ -102,12 +120,22 @@ func (o *Options) Complete() error {
 	if _, err := compressor.New(o.Compressor); err != nil {
 		errs = append(errs, usagef("--compressor: %w", err))
 	}
+	o.ColdCodec, o.IdleAfter = cmp.Or(o.ColdCodec, DefaultColdCodec), cmp.Or(o.IdleAfter, DefaultIdleAfter)
+	if _, err := compressor.Canonical(o.ColdCodec); err != nil {
+		errs = append(errs, usagef("--cold-codec: %w", err))
+	}
+	check(o.IdleAfter < minIdleAfter, "--idle-after %v: want at least %v", o.IdleAfter, minIdleAfter)
 	if o.Record != "" {
 		_, err := os.Lstat(o.Record)
 		check(o.NoSwap, "--record: there is nothing to record with --no-swap")
 		check(err == nil, "--record %s: the file exists; a trace is never written over one", o.Record)
 	}
 	check(o.RecordSizes && o.Record == "", "--record-sizes: say where to with --record FILE")
+	check(o.Backing != "" && (o.NoSwap || !o.Device.ours()), "--backing: there is no pool to write back from")
+	check(o.Backing == "" && (o.BackingSize != 0 || o.WritebackAfter != 0 || o.WritebackLimit != 0),
+		"--backing-size, --writeback-after, --writeback-limit: say where to with --backing FILE or a folder")
+	check(o.WritebackAfter < 0, "--writeback-after %v: want 0 or more", o.WritebackAfter)
+	check(o.BackingSize != 0 && o.BackingSize < minBacking, "--backing-size %s: want at least %s", report.Bytes(o.BackingSize), report.Bytes(minBacking))
 	if len(o.Args) > 0 {
 		if _, err := exec.LookPath(o.Args[0]); err != nil {
 			errs = append(errs, usagef("cannot run %q: %w; give a program's path or a name in $PATH", o.Args[0], errors.Unwrap(err)))

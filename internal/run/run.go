@@ -186,7 +186,7 @@ func (s *session) report(c *finished) *report.Report {
 	}
 	if s.pool != nil {
 		st := s.pool.Stats()
-		fillPool(r, &st, s.pool.Compressor())
+		fillPool(r, &st, s.pool)
 	}
 	if s.device != nil {
 		r.Swap.Device, r.Swap.SizeBytes = s.device.Device(), s.o.Swap
@@ -234,9 +234,9 @@ func InProcess(ctx context.Context, o *Options) (*report.Report, error) {
 	if err != nil {
 		r.Command.ExitCode = 1
 	}
-	fillPool(r, &st, p.Compressor())
+	fillPool(r, &st, p)
 	r.Swap.PagesOut, r.Swap.PagesIn, r.Swap.DiscardedPages = st.Stores, st.Loads, st.Invalidated
 	r.Swap.PeakUsedBytes = r.Pool.PeakStoredPages * 4096
 	runtime.KeepAlive(w)
-	return r, errors.Join(err, p.Close())
+	return r, errors.Join(err, p.DropBacking(), p.Close())
 }

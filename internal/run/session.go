@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,6 @@ import (
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/zpool"
-	"github.com/zswapd/zswapd/zsmalloc"
 )
 
 // session is what a run has set up. What is nil was not.
@@ -83,12 +83,27 @@ func setUp(ctx context.Context, o *Options) (s *session, err error) {
 }
 
 func newPool(o *Options) (*zpool.Pool, error) {
-	return zpool.New(zpool.Options{
+	p, err := zpool.New(zpool.Options{
 		Slots:      uint64(o.Swap / zpool.PageSize),
 		MaxBytes:   o.PoolLimit,
 		Compressor: o.Compressor,
-		Compactor:  &zsmalloc.CompactorOptions{},
+
+		// No pressure: the command's own faults would look like it, and the CPU is better left to them.
+		Background: &zpool.Background{}, RecompressCodec: o.ColdCodec, IdleAfter: o.IdleAfter, WritebackAfter: o.WritebackAfter,
 	})
+	if err != nil || o.Backing == "" {
+		return p, err
+	}
+	err = p.AddBacking(zpool.BackingOptions{
+		Path: o.Backing, Bytes: cmp.Or(o.BackingSize, max(o.Swap, minBacking)), DayBytes: o.WritebackLimit, MinFree: backingFree,
+	})
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	if !p.BackingDirect() {
+		o.note("%s: its file system has no direct input and output, so what is written to it goes through memory", o.Backing)
+	}
+	return p, nil
 }
 
 func (s *session) openDoor() (err error) {
@@ -150,7 +165,7 @@ func (s *session) takeDown() (err error) {
 		err = errors.Join(err, s.hold.Close())
 	}
 	if s.pool != nil {
-		err = errors.Join(err, s.pool.Close())
+		err = errors.Join(err, s.pool.DropBacking(), s.pool.Close())
 	}
 	err = errors.Join(err, s.awake.Close())
 	if s.record != nil && s.o.PageCluster != nil {

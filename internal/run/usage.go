@@ -56,9 +56,9 @@ func (u usage) since(before usage) report.Daemon {
 func seconds(t unix.Timeval) float64 { return time.Duration(t.Nano()).Seconds() }
 
 // fillPool fills in what the pool knows.
-func fillPool(r *report.Report, s *zpool.Stats, codec string) {
+func fillPool(r *report.Report, s *zpool.Stats, p *zpool.Pool) {
 	r.Pool = report.Pool{
-		Codec: codec, LimitBytes: s.LimitBytes,
+		Codec: p.Compressor(), LimitBytes: s.LimitBytes,
 		StoredPages: s.StoredPages, PeakStoredPages: s.PeakStoredPages,
 		SameFilledPages: s.SameFilledPages, IncompressiblePages: s.IncompressiblePages,
 		CompressedBytes: s.CompressedBytes, MemoryBytes: s.MemoryBytes, PeakMemoryBytes: s.PeakMemoryBytes,
@@ -67,7 +67,25 @@ func fillPool(r *report.Report, s *zpool.Stats, codec string) {
 		Rejected: map[string]uint64{"full": s.RejectedFull, "alloc_fail": s.RejectedAllocFail},
 	}
 	r.Latency = report.Latency{Store: report.QuantilesOf(&s.StoreTime), Load: report.QuantilesOf(&s.LoadTime)}
-	r.Errors.Corrupt = s.Corrupt
+	r.Errors.Corrupt, r.Errors.Unreadable = s.Corrupt, s.Unreadable
+	set, did := p.Settings(), &s.Recompressed
+	r.Tiers = report.Tiers{
+		Codec: set.RecompressCodec, IdleAfterSeconds: set.IdleAfter.Seconds(), Clusters: s.Clusters, Generations: s.Ticks,
+		Hot:         report.Tier{Pages: s.StoredPages - s.SameFilledPages - s.ColdPages - s.WrittenPages, Bytes: s.CompressedBytes - s.ColdBytes},
+		Cold:        report.Tier{Pages: s.ColdPages, Bytes: s.ColdBytes},
+		PackedPages: did.Pages, KeptPages: did.Kept, LostPages: did.Lost, SavedBytes: did.Bytes, PromotedPages: s.Promoted,
+		CPUSeconds: s.PackCPU.Seconds(), Pack: report.QuantilesOf(&s.PackTime), ColdLoad: report.QuantilesOf(&s.ColdLoadTime),
+	}
+	if b := &s.Backing; b.Bytes > 0 {
+		r.Tiers.Written = &report.Written{
+			Pages: s.WrittenPages, Bytes: b.LiveBytes, FileBytes: b.Bytes,
+			PagesOut: s.WrittenBack.Pages, BytesOut: int64(b.WrittenBytes), PagesTouched: s.WrittenBack.Lost,
+			Reads: b.Reads, Load: report.QuantilesOf(&s.DiskLoadTime), ExtentsCleaned: b.Cleaned, WriteErrors: b.WriteErrors,
+		}
+		if s.BackingError != nil {
+			r.Tiers.Written.LastError = s.BackingError.Error()
+		}
+	}
 }
 
 // The built-in workload fills this many times the limit, and touches this many of its pages for each page of the limit.

@@ -71,7 +71,9 @@ func (d *Daemon) adopt(before saved) (err error) {
 	}
 	d.config = c
 	_ = d.setLogLevel(c)
-	store, err := zpool.Prepare(os.NewFile(uintptr(d.handed(door.StoreHandle)), door.StoreHandle), poolOptions(c, d.provider))
+	o := d.poolWork(poolOptions(c))
+	o.Backing = d.adoptBacking()
+	store, err := zpool.Prepare(os.NewFile(uintptr(d.handed(door.StoreHandle)), door.StoreHandle), o)
 	if err != nil {
 		return err
 	}
@@ -101,6 +103,9 @@ func (d *Daemon) adopt(before saved) (err error) {
 		round(opened.Sub(start)), round(serving.Sub(opened)), d.saved.now.Restarts))
 	if found.Lost > 0 || found.Unclaimed > 1 {
 		d.log.Error(fmt.Sprintf("the store was damaged: %d pages are lost, and %d objects are nobody's", found.Lost, found.Unclaimed))
+	}
+	if found.Backing != nil {
+		d.log.Error("pages in the backing file are lost: " + found.Backing.Error())
 	}
 	return err
 }

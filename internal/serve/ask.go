@@ -56,8 +56,7 @@ func (d *Daemon) Stats() control.Stats {
 	s := control.Stats{
 		StoredPages: p.StoredPages, SameFilledPages: p.SameFilledPages, IncompressiblePages: p.IncompressiblePages,
 		CompressedBytes: p.CompressedBytes, MemoryBytes: p.MemoryBytes, PeakMemoryBytes: p.PeakMemoryBytes, LimitBytes: p.LimitBytes,
-		Full:  d.pool.Full(),
-		Tiers: []control.Tier{{Name: "fast", Codec: d.pool.Compressor(), Pages: p.StoredPages, CompressedBytes: p.CompressedBytes}},
+		Full: d.pool.Full(),
 
 		Stores: p.Stores, Loads: p.Loads, Invalidated: p.Invalidated, PoolLimitHit: p.PoolLimitHit,
 		Rejected: map[string]uint64{"full": p.RejectedFull, "alloc_fail": p.RejectedAllocFail},
@@ -68,6 +67,7 @@ func (d *Daemon) Stats() control.Stats {
 		Store: p.StoreTime, Load: p.LoadTime, Fault: f.Load, CompactionPause: p.CompactionPause,
 		OwnBytes: ownBytes(),
 	}
+	d.tiers(&s, &p)
 	if used, err := d.door.Used(); err == nil {
 		s.SwapBytes = int64(used)
 	}

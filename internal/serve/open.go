@@ -49,10 +49,13 @@ func (d *Daemon) open() (err error) {
 		return err
 	}
 	d.saved.now.Door, d.saved.now.HoldRate = string(kind), resolveHold(d.config.Serve.LatencyHold)
-	if d.pool, err = zpool.New(poolOptions(d.config, d.provider)); err != nil {
+	if d.pool, err = zpool.New(d.poolWork(poolOptions(d.config))); err != nil {
 		return err
 	}
 	d.pool.SetWipeOnFree(d.config.Pool.WipeOnFree)
+	if err := d.addBacking(d.config); err != nil {
+		return fmt.Errorf("writeback.file: %w", err)
+	}
 	d.openHold()
 	o := d.doorOptions()
 	if d.o.Manager != nil {
@@ -129,7 +132,7 @@ func (d *Daemon) undo() error {
 		err = errors.Join(err, d.hold.Close())
 	}
 	if d.pool != nil {
-		err = errors.Join(err, d.pool.Close())
+		err = errors.Join(err, d.pool.DropBacking(), d.pool.Close())
 	}
 	if d.record != nil {
 		err = errors.Join(err, d.record.Close())

@@ -5,7 +5,6 @@ import (
 	"github.com/zswapd/zswapd/internal/logs"
 	"github.com/zswapd/zswapd/internal/sdnotify"
 	"github.com/zswapd/zswapd/zpool"
-	"github.com/zswapd/zswapd/zsmalloc"
 )
 
 // Options of Run.
@@ -26,8 +25,8 @@ type Options struct {
 // reserveBytes of memory are kept faulted in for stores.
 const reserveBytes = 8 << 20
 
-// poolOptions returns what the configuration means for a pool. thread is called on the thread that waits for memory.
-func poolOptions(c *config.Config, thread func()) zpool.Options {
+// poolOptions returns what the configuration means for a pool, but for what it does by itself: poolWork.
+func poolOptions(c *config.Config) zpool.Options {
 	return zpool.Options{
 		Slots:                  uint64(c.Swap.Size / zpool.PageSize),
 		MaxBytes:               c.PoolLimit(),
@@ -35,7 +34,11 @@ func poolOptions(c *config.Config, thread func()) zpool.Options {
 		AcceptThresholdPercent: c.Pool.AcceptThresholdPercent,
 		Compressor:             c.Pool.Compressor,
 		ReserveBytes:           min(reserveBytes, c.PoolLimit()/8),
-		ReserveThread:          thread,
-		Compactor:              &zsmalloc.CompactorOptions{},
+		IdleAfter:              c.Recompress.IdleAfter,
+		RecompressCodec:        c.Recompress.Codec,
+		ClusterSize:            int(c.Recompress.ClusterSize),
+		WritebackAfter:         c.Writeback.IdleAfter,
+		MinWastePercent:        c.Compact.MinWastePercent,
+		BackingLimits:          backingOptions(c),
 	}
 }

@@ -24,16 +24,6 @@ func (d *Daemon) Compact(ctx context.Context) (w control.Work, err error) {
 	return w, nil
 }
 
-// Age is not supported.
-func (d *Daemon) Age(context.Context) (control.Work, error) {
-	return control.Work{}, fmt.Errorf("%w: pages have no age in this build", control.ErrUnsupported)
-}
-
-// WriteBack is not supported.
-func (d *Daemon) WriteBack(context.Context, int64) (control.Work, error) {
-	return control.Work{}, fmt.Errorf("%w: there is no backing file (writeback.file)", control.ErrUnsupported)
-}
-
 // Drain begins to turn swap off.
 func (d *Daemon) Drain(ctx context.Context, force bool) error {
 	return d.do(ctx, func() error { return refusal(d.off(StateDraining, force)) })

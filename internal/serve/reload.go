@@ -12,17 +12,20 @@ import (
 
 // live are the settings that can change while we serve, and how. The others take a successor, or a stop.
 var live = map[string]func(d *Daemon, c *config.Config) error{
-	"pool.max_pool_percent": (*Daemon).setLimit,
-	"pool.max_pool_size":    (*Daemon).setLimit,
-	"pool.allow_over_half":  func(*Daemon, *config.Config) error { return nil }, // it only bounds the two above
-	"pool.accept_threshold_percent": func(d *Daemon, c *config.Config) error {
-		return d.pool.SetAcceptThreshold(c.Pool.AcceptThresholdPercent)
-	},
-	"pool.wipe_on_free": func(d *Daemon, c *config.Config) error { d.pool.SetWipeOnFree(c.Pool.WipeOnFree); return nil },
-	"log.level":         (*Daemon).setLogLevel,
+	"pool.max_pool_percent":         (*Daemon).setPool,
+	"pool.max_pool_size":            (*Daemon).setPool,
+	"pool.allow_over_half":          func(*Daemon, *config.Config) error { return nil }, // it only bounds the two above
+	"pool.accept_threshold_percent": (*Daemon).setPool,
+	"recompress.codec":              (*Daemon).setPool,
+	"recompress.idle_after":         (*Daemon).setPool,
+	"recompress.cluster_size":       (*Daemon).setPool,
+	"writeback.file":                (*Daemon).setBacking,
+	"writeback.idle_after":          (*Daemon).setPool,
+	"writeback.limit_per_day":       (*Daemon).setBackingLimits,
+	"compact.min_waste_percent":     (*Daemon).setPool,
+	"pool.wipe_on_free":             func(d *Daemon, c *config.Config) error { d.pool.SetWipeOnFree(c.Pool.WipeOnFree); return nil },
+	"log.level":                     (*Daemon).setLogLevel,
 }
-
-func (d *Daemon) setLimit(c *config.Config) error { return d.pool.SetMaxBytes(c.PoolLimit()) }
 
 func (d *Daemon) setLogLevel(c *config.Config) error {
 	l, err := zapcore.ParseLevel(c.Log.Level)

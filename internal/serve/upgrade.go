@@ -87,7 +87,7 @@ func Check(version string) error {
 	if err != nil {
 		return err
 	}
-	store, err := zpool.Prepare(os.NewFile(checkStoreFD, door.StoreHandle), poolOptions(c, nil))
+	store, err := zpool.Prepare(os.NewFile(checkStoreFD, door.StoreHandle), poolOptions(c))
 	if err != nil {
 		return err
 	}

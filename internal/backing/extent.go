@@ -1,0 +1,125 @@
+package backing
+
+import "sync/atomic"
+
+// extent is what is known of an extent. All but live is the writer's.
+type extent struct {
+	live  atomic.Int32 // units that are wanted, by each who wants them
+	used  bool         // something may be written in it, and not punched out
+	bad   bool         // not all in it could be moved away: not tried again while anything in it is wanted
+	floor int32        // what live was when cleaning it would have gained too little
+}
+
+const (
+	none = -1 // no extent
+	// minExtents is the smallest file: one that is being written, and those that are kept for the cleaner.
+	minExtents = 2 + spareExtents
+	// spareExtents are left for the cleaner, which must have somewhere to move to.
+	spareExtents = 2
+)
+
+// tail is an extent that is not full.
+type tail struct {
+	extent int
+	number uint64
+	unit   int // the next to be written, at a block
+}
+
+// span returns where the objects of an extent are in the file.
+func (f *File) span(extent int) (off, n int64) {
+	off, n = int64(extent)*ExtentBytes, ExtentBytes
+	if extent == 0 {
+		off, n = off+markBytes, n-markBytes
+	}
+	return off, n
+}
+
+// Free says that one who wanted the object does not any more. It may be called where a page is waited for.
+func (f *File) Free(p Place) {
+	if p.sound(len(f.extents)) {
+		f.extents[p.extent()].live.Add(-int32(p.Units()))
+		f.counts.live.Add(-p.Bytes())
+	}
+}
+
+// Claim says after Adopt that one more wants the object. It reports false if there can be none.
+func (f *File) Claim(p Place) bool {
+	if !p.sound(len(f.extents)) || f.state.number(p.extent()).Load() == 0 {
+		return false
+	}
+	f.claim(p, 1)
+	f.extents[p.extent()].used = true
+	return true
+}
+
+func (f *File) claim(p Place, times int) {
+	f.extents[p.extent()].live.Add(int32(times * p.Units()))
+	f.counts.live.Add(int64(times) * p.Bytes())
+}
+
+// freeLocked reports whether an extent can be written over.
+func (f *File) freeLocked(i int) bool {
+	return f.extents[i].live.Load() == 0 && i != f.turn.open.extent && i != f.turn.held
+}
+
+// takeExtentLocked finds a free extent, the next one in the file if it can, so that the disk writes on where it was. spare
+// are to be left.
+func (f *File) takeExtentLocked(spare int) (extent int, err error) {
+	extent = none
+	for i, n := f.turn.next, 0; n < len(f.extents); i, n = (i+1)%len(f.extents), n+1 {
+		switch {
+		case !f.freeLocked(i):
+		case extent == none:
+			extent = i
+		case spare > 1:
+			spare--
+		default:
+			return f.useExtentLocked(extent)
+		}
+	}
+	if extent == none || spare > 0 {
+		return none, ErrFull
+	}
+	return f.useExtentLocked(extent)
+}
+
+func (f *File) useExtentLocked(i int) (int, error) {
+	e := &f.extents[i]
+	if left, err := f.disk.free(); err != nil {
+		return none, err
+	} else if !e.used && left < f.limits.minFree.Load()+ExtentBytes {
+		return none, ErrNoSpace
+	}
+	f.turn.next = (i + 1) % len(f.extents)
+	e.used, e.bad, e.floor = true, false, 0
+	return i, nil
+}
+
+// FreeBytes returns how much is in extents that can be written over. It looks at each extent.
+func (f *File) FreeBytes() (n int64) {
+	for i := range f.extents {
+		if f.extents[i].live.Load() == 0 {
+			n += ExtentBytes
+		}
+	}
+	return n
+}
+
+// Sweep gives extents in which nothing is wanted back to the file system, up to so many.
+func (f *File) Sweep(extents int) (swept int, err error) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	for i := range f.extents {
+		if swept == extents || f.turn.closed {
+			break
+		}
+		if e := &f.extents[i]; e.used && f.freeLocked(i) {
+			if err := f.disk.punch(f.span(i)); err != nil {
+				return swept, err
+			}
+			e.used, e.bad = false, false
+			swept++
+		}
+	}
+	return swept, nil
+}

@@ -1,0 +1,254 @@
+package zpool
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// waitFor waits until something is so.
+func waitFor(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not so: %s", what)
+		}
+	}
+}
+
+// A pool that is full of pages that could be smaller refuses at once, and soon takes pages again, although nobody has taken
+// any away.
+func TestFullPoolMakesRoom(t *testing.T) {
+	var warned [2]atomic.Int64
+	p := newTestPool(t, Options{MaxBytes: 4 << 20, Compressor: "lz4", IdleAfter: time.Hour, Background: &Background{
+		Warn: func(percent int) { warned[percent/95].Add(1) },
+	}})
+	w := p.NewWorker()
+	page, got := make([]byte, PageSize), make([]byte, PageSize)
+	stored := uint64(0)
+	fill := func() {
+		for ; ; stored++ {
+			makeColdPage(page, stored)
+			if err := w.Store(stored, page); err == ErrFull {
+				return
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill()
+	first := stored
+	for range 3 {
+		waitFor(t, "the pool takes pages again", func() bool { return p.admit() })
+		fill()
+	}
+	s := p.Stats()
+	t.Logf("%d pages when it was full, then %d; %+v", first, stored, s.Recompressed)
+	if stored < first*11/10 || s.MemoryBytes > 4<<20 || s.PeakMemoryBytes > 4<<20 {
+		t.Errorf("%d pages when it was full, then %d; %d bytes, peak %d", first, stored, s.MemoryBytes, s.PeakMemoryBytes)
+	}
+	waitFor(t, "warnings", func() bool { return warned[0].Load() > 0 && warned[1].Load() > 0 })
+	if s := p.Stats(); s.Warnings80 != uint64(warned[0].Load()) || s.Warnings95 != uint64(warned[1].Load()) {
+		t.Errorf("%d and %d warnings, counted %d and %d", warned[0].Load(), warned[1].Load(), s.Warnings80, s.Warnings95)
+	}
+	for slot := range stored {
+		makeColdPage(page, slot)
+		if noErr(t, w.Load(slot, got)); !bytes.Equal(page, got) {
+			t.Fatalf("slot %d changed", slot)
+		}
+	}
+}
+
+// Workers on few slots, while everything goes on in the background at its hardest, and settings change: a load sees a page
+// that was stored whole.
+func TestBackgroundWhileUsed(t *testing.T) {
+	const slots = 64
+	p := newTestPool(t, Options{Slots: slots, MaxBytes: MinBytes, IdleAfter: time.Nanosecond, Background: &Background{
+		Pressure: func() float64 { return rand.Float64() * 2 },
+	}})
+	var stop atomic.Bool
+	var background, users sync.WaitGroup
+	background.Go(func() {
+		for i := 0; !stop.Load(); i++ {
+			s := p.Settings()
+			s.RecompressCodec, s.ClusterSize = []string{"s2", "zstd", "none", "lz4hc"}[i%4], PageSize<<(i%5)
+			if err := p.Set(s); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	r := newRand(t)
+	for range 4 {
+		r, w := rand.New(rand.NewPCG(r.Uint64(), 2)), p.NewWorker()
+		users.Go(func() {
+			page := make([]byte, PageSize)
+			for range 3000 {
+				slot := r.Uint64N(slots)
+				switch r.IntN(20) {
+				case 0, 1:
+					stamp(page, slot, r.Uint64())
+					if err := w.Store(slot, page); err != nil && err != ErrFull {
+						t.Error(err)
+					}
+				case 2:
+					if err := w.Invalidate(slot, 1); err != nil {
+						t.Error(err)
+					}
+				case 3:
+					time.Sleep(time.Duration(r.IntN(1000)) * time.Microsecond)
+				default:
+					if err := errors.Join(w.Load(slot, page), checkStamp(page, slot)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	users.Wait()
+	stop.Store(true)
+	background.Wait()
+	s := p.Stats()
+	t.Logf("%d generations, %+v, %d promoted", s.Ticks, s.Recompressed, s.Promoted)
+	if s.Ticks == 0 || s.Recompressed.Pages == 0 {
+		t.Error("nothing happened in the background")
+	}
+}
+
+// Whatever the codec and the size of clusters were when a page was packed, it can be read under any other, and after the
+// process. (Replacing the codec under live objects is what once corrupted zswap.)
+func TestSettingsChangeOverLiveObjects(t *testing.T) {
+	p, err := New(Options{Slots: 4096, MaxBytes: 16 << 20, Compressor: "lz4"})
+	noErr(t, err)
+	w := p.NewWorker()
+	page, got := make([]byte, PageSize), make([]byte, PageSize)
+	n := uint64(0)
+	verify := func() {
+		t.Helper()
+		noErr(t, p.Check())
+		for slot := range n {
+			makeColdPage(page, slot)
+			if noErr(t, w.Load(slot, got)); !bytes.Equal(page, got) {
+				t.Fatalf("slot %d changed", slot)
+			}
+		}
+	}
+	for _, codec := range []string{"zstd", "lz4hc", "s2", "none", "minlz:2", "zstd:3", "lz4"} {
+		for _, pages := range []int{4, 1, 16} {
+			s := p.Settings()
+			s.RecompressCodec, s.ClusterSize = codec, pages*PageSize
+			noErr(t, p.Set(s))
+			for range 64 {
+				makeColdPage(page, n)
+				noErr(t, w.Store(n, page))
+				n++
+			}
+			packAll(t, p)
+			verify()
+		}
+	}
+	if p, _, err = reopenIn(p, Options{MaxBytes: 16 << 20, RecompressCodec: "none"}); err != nil {
+		t.Fatal(err)
+	}
+	w = p.NewWorker()
+	verify()
+	checkAndClose(t, p)
+}
+
+func TestSettingsSayAllThatIsWrong(t *testing.T) {
+	p := newTestPool(t, Options{})
+	good := p.Settings()
+	for what, change := range map[string]func(s *Settings){
+		"limit":        func(s *Settings) { s.MaxBytes = 1 },
+		"ceiling":      func(s *Settings) { s.MaxBytes = 1 << 40 },
+		"threshold":    func(s *Settings) { s.AcceptThresholdPercent = 101 },
+		"idle":         func(s *Settings) { s.IdleAfter = -1 },
+		"codec":        func(s *Settings) { s.RecompressCodec = "lzma" },
+		"cluster":      func(s *Settings) { s.ClusterSize = 3 * PageSize },
+		"cluster size": func(s *Settings) { s.ClusterSize = 32 * PageSize },
+		"waste":        func(s *Settings) { s.MinWastePercent = 0 },
+	} {
+		s := good
+		change(&s)
+		if err := p.Set(s); err == nil {
+			t.Errorf("%s: %+v was taken", what, s)
+		}
+		if now := p.Settings(); now != good {
+			t.Errorf("%s: refused, and changed to %+v", what, now)
+		}
+	}
+	s := good
+	s.MaxBytes, s.AcceptThresholdPercent, s.IdleAfter = 2<<20, 50, time.Minute
+	if noErr(t, p.Set(s)); p.Settings() != s {
+		t.Errorf("set %+v, are %+v", s, p.Settings())
+	}
+}
+
+func TestNoAllocationsOnThePathOfAColdPage(t *testing.T) {
+	p := newTestPool(t, Options{})
+	w := p.NewWorker()
+	fillCold(t, p, w, 4096)
+	page := make([]byte, PageSize)
+	slot := uint64(0)
+	if n := testing.AllocsPerRun(1000, func() {
+		slot = (slot + 5) % 4096
+		if w.Load(slot, page) != nil {
+			t.Fatal("failed")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations to load a cold page", n)
+	}
+	if p.Stats().ColdLoadTime.Count < 500 {
+		t.Error("those were not cold")
+	}
+	p.tiers.hotAge.Store(1)
+	if n := testing.AllocsPerRun(1000, func() {
+		slot = (slot + 5) % 4096
+		if w.Load(slot, page) != nil || w.Load(slot, page) != nil {
+			t.Fatal("failed")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations to make a page hot", n)
+	}
+	if n := testing.AllocsPerRun(200, func() {
+		p.Tick()
+		if _, _, err := p.Recompress(0, 20); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations to pack pages", n)
+	}
+}
+
+// BenchmarkSweep looks at 16 Mi slots, all of them taken by pages that are not idle, or packed: what a generation costs.
+func BenchmarkSweep(b *testing.B) {
+	const slots = 16 << 20
+	for _, kind := range []string{"hot", "cold", "empty"} {
+		b.Run(kind, func(b *testing.B) {
+			p, err := New(Options{Slots: slots, MaxBytes: 1 << 30})
+			noErr(b, err)
+			defer p.Close()
+			noErr(b, p.slots.commitAll())
+			g := p.clock.generation()
+			for slot := range uint64(slots) {
+				w := objectWord(1, 3, 1000).at(g)
+				switch kind {
+				case "cold":
+					w = memberWord(1, 3000, 4).at(g - 100)
+				case "empty":
+					w = 0
+				}
+				p.slots.word(slot).Store(uint64(w))
+			}
+			b.ResetTimer()
+			for b.Loop() {
+				for !p.tiers.sweep.run(sweepSlots, 10, func(uint64) bool { return true }) {
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,190 @@
+package zpool
+
+import (
+	"errors"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/backing"
+)
+
+// loop is the goroutine that writes back. It is not that of the other tiers, for it waits for the disk.
+type loop struct {
+	stop, done chan struct{}
+	wakeups    chan struct{}
+
+	// The goroutine's own.
+	flowing, uncleanable, swept bool
+	short                       int
+	rawsAt                      uint64        // generation in which idle pages that do not compress were last looked for
+	lookAt                      time.Duration // when cleaning may be tried again
+	sweepAt                     time.Duration
+}
+
+// The writer rests so long after what it cannot help.
+const (
+	restLimit = time.Second            // as much was written as may be
+	restError = 100 * time.Millisecond // the disk has failed; the file waits longer by itself
+	cleanRest = time.Second
+	sweepRest = 5 * time.Second
+	sweepMost = 64 // extents
+)
+
+func (b *writeback) start() {
+	l := &b.loop
+	l.stop, l.done = make(chan struct{}), make(chan struct{})
+	go b.run(l.stop, l.done)
+}
+
+// halt stops the goroutine, if there is one, and waits for its step to end.
+func (b *writeback) halt() {
+	if b.loop.stop != nil {
+		close(b.loop.stop)
+		<-b.loop.done
+		b.loop.stop = nil
+	}
+}
+
+// wake makes the goroutine look at the pool. It never blocks.
+func (b *writeback) wake() {
+	select {
+	case b.loop.wakeups <- struct{}{}:
+	default:
+	}
+}
+
+func (b *writeback) run(stop, done chan struct{}) {
+	defer close(done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		rest, wakes := restFar, true
+		if f := b.file.Load(); f != nil {
+			rest, wakes = b.turn(f)
+		}
+		timer.Reset(rest)
+		wakeups := b.loop.wakeups
+		if !wakes {
+			wakeups = nil // a pause for breath
+		}
+		select {
+		case <-stop:
+			return
+		case <-timer.C:
+		case <-wakeups:
+		}
+	}
+}
+
+// turn does one thing and returns how long to rest after it, and whether a wake-up ends the rest.
+func (b *writeback) turn(f *backing.File) (rest time.Duration, wakes bool) {
+	v := b.look(f)
+	d := decideOutflow(&v)
+	begin := b.p.tiers.now()
+	switch err := b.do(f, &v, d); {
+	case errors.Is(err, backing.ErrLimit):
+		return restLimit, false
+	case err != nil:
+		return restError, false
+	case d.act == outRest:
+		return d.rest, true
+	}
+	took := b.p.tiers.now() - begin
+	return took * time.Duration(100-d.share) / time.Duration(d.share), false
+}
+
+// do does what the policy says.
+func (b *writeback) do(f *backing.File, v *outflow, d outPlan) (err error) {
+	l, now := &b.loop, b.p.tiers.now()
+	flow := false
+	defer func() { b.flow.Store(flow && err == nil) }()
+	switch d.act {
+	case outWrite:
+		var did Written
+		l.flowing = d.share == 100
+		b.hotAge.Store(uint32(min(d.idle, v.idle)))
+		if d.idle == never {
+			l.rawsAt = b.p.clock.at.Load()
+		}
+		if did, _, err = b.p.WriteBack(d.idle, d.raw, d.bytes); err != nil {
+			return err
+		}
+		if l.short++; did.Bytes >= d.bytes/2 {
+			l.short = 0
+		}
+		if flow = did.Pages > 0 && d.share == 100; flow {
+			b.p.tiers.wake() // there may be something to compact
+		}
+	case outClean:
+		var more bool
+		if _, more, err = b.p.CleanBacking(); err != nil || !more {
+			l.uncleanable, l.lookAt = true, now+cleanRest
+		}
+	case outSweep:
+		l.sweepAt = now + sweepRest
+		_, err = f.Sweep(sweepMost)
+	case outTick:
+		b.p.Tick()
+		l.short = 0
+	case outRest:
+		l.flowing, l.short = false, 0
+	}
+	return err
+}
+
+// look looks at the pool.
+func (b *writeback) look(f *backing.File) (v outflow) {
+	p, l, now := b.p, &b.loop, b.p.tiers.now()
+	if now >= l.lookAt {
+		l.uncleanable = false
+	}
+	s, free, used, limit := p.settings.Load(), f.FreeBytes(), p.zs.InUse(), p.a.Budget().Limit()
+	v = outflow{
+		used: used, limit: limit, refused: p.full.Load() && used > limit/100*int64(s.AcceptThresholdPercent), flowing: l.flowing, short: l.short,
+		scarce: free < max(4*backing.ExtentBytes, f.Bytes()/16), uncleanable: l.uncleanable, spare: now >= l.sweepAt,
+		idle: p.clock.idle(now, s.IdleAfter), tickable: now-p.clock.since() >= shortestTick,
+		raws: p.clock.at.Load() != l.rawsAt,
+	}
+	if s.WritebackAfter > 0 {
+		v.after = p.clock.idle(now, s.WritebackAfter)
+	}
+	v.ages, v.pressure = p.tiers.agesNow()
+	pages := uint64(0)
+	for _, n := range v.ages {
+		pages += n
+	}
+	v.object = v.used / int64(max(pages, 1))
+	return v
+}
+
+// WriteBackColdest is WriteBack for whoever asks for memory: the coldest pages, about so many bytes of them, whatever the settings
+// call idle; but none that was touched in this generation.
+func (p *Pool) WriteBackColdest(bytes int64) (did Written, more bool, err error) {
+	v := outflow{}
+	v.ages, _ = p.tiers.agesNow()
+	pages := uint64(0)
+	for _, n := range v.ages {
+		pages += n
+	}
+	v.object = p.zs.InUse() / int64(max(pages, 1))
+	idle := v.coldest(bytes)
+	did, more, err = p.WriteBack(idle, idle, bytes)
+	if did.Pages == 0 && err == nil && idle > 1 { // they were counted some time ago
+		did, more, err = p.WriteBack(1, 1, bytes)
+	}
+	return did, more, err
+}
+
+// agesNow returns how many pages in memory had which age when they were last counted, in generations from now, and how short
+// of memory the system is.
+func (t *tiers) agesNow() (now Ages, pressure float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	passed := t.p.clock.at.Load() - t.sweep.ended
+	for age, n := range t.sweep.before {
+		now[min(uint64(age)+passed, veryOld)] += n
+	}
+	if t.background.Pressure != nil {
+		pressure = t.background.Pressure()
+	}
+	return now, pressure
+}
