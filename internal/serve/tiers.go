@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/zswapd/zswapd/internal/config"
 	"github.com/zswapd/zswapd/internal/control"
@@ -20,7 +21,13 @@ import (
 
 // poolWork adds what a pool that is served does by itself. A kernel that does not tell its pressure is no reason not to serve.
 func (d *Daemon) poolWork(o zpool.Options) zpool.Options {
+	said := map[int]time.Time{} // a pool at its limit goes up and down
 	b := &zpool.Background{Warn: func(percent int) {
+		if now := time.Now(); now.Sub(said[percent]) > warnEvery {
+			said[percent] = now
+		} else {
+			return
+		}
 		d.log.Warn(fmt.Sprintf("the pool has used %d %% of its limit, %s", percent, report.Bytes(d.pool.Settings().MaxBytes)))
 	}}
 	if m, err := psi.Open(psi.Path); err == nil {
@@ -31,6 +38,9 @@ func (d *Daemon) poolWork(o zpool.Options) zpool.Options {
 	o.Background, o.ReserveThread = b, d.provider
 	return o
 }
+
+// warnEvery is the least time between two words about a pool that fills up.
+const warnEvery = time.Minute
 
 // poolSettings are what the configuration says of a pool that works.
 func poolSettings(c *config.Config) zpool.Settings {

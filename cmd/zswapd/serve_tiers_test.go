@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zswapd/zswapd/internal/control"
+	"github.com/zswapd/zswapd/internal/loadtest"
+)
+
+// diskDir returns a folder of a file system that is no tmpfs, for backing files.
+func diskDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "zswapd-test-")
+	noErr(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// TestServeTiersKilled is TestServeKilled while pages are packed and written to a disk.
+func TestServeTiersKilled(t *testing.T) {
+	serveKilled(t, max(*killsFlag/2, 5), "--set", "recompress.idle_after=1s", "--set", "writeback.idle_after=1s",
+		"--set", "pool.max_pool_size=32MiB", "--set", "writeback.file="+diskDir(t), "--set", "writeback.size=128MiB")
+}
+
+func (s *service) stats() (all control.Stats) {
+	s.t.Helper()
+	c := control.NewClient(socketOf(s.state))
+	defer c.Close()
+	all, err := c.Stats(s.t.Context())
+	noErr(s.t, err)
+	return all
+}
+
+// TestServeTiersByHand: pages are packed, written and brought back when somebody says so; a backing file comes and goes while
+// swap is in use, and a successor knows which it was.
+func TestServeTiersByHand(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper", "--set", "recompress.idle_after=1s")
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	s.wait("to have pages", func() bool { return s.stats().StoredPages > 4000 })
+	l.Freeze(t)
+	o := call(t, "writeback", "--socket", socketOf(state))
+	mustContain(t, o.errors, "there is no backing file")
+	s.wait("to pack pages", func() bool {
+		call(t, "age", "--socket", socketOf(state))
+		return s.stats().Recompressed > 100
+	})
+	dir := diskDir(t)
+	mustBeFine(t, call(t, "set", "--socket", socketOf(state), "writeback.file="+dir))
+	mustBeFine(t, call(t, "writeback", "--socket", socketOf(state)))
+	b := s.stats().Backing
+	if b == nil || b.Pages < 1000 || !b.Encrypted {
+		t.Fatalf("in the backing file: %+v", b)
+	}
+	was := s.daemon()
+	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	s.replaced(was)
+	s.wait("to answer", func() bool { _, err := os.Stat(socketOf(state)); return err == nil && s.stats().StoredPages > 0 })
+	if now := s.stats().Backing; now == nil || now.Pages < b.Pages {
+		text, _ := json.Marshal(now)
+		t.Errorf("after a kill: %s, before %d pages", text, b.Pages)
+	}
+	mustBeFine(t, call(t, "set", "--socket", socketOf(state), "writeback.file="))
+	if now := s.stats(); now.Backing != nil {
+		t.Errorf("still a backing file: %+v", now.Backing)
+	}
+	l.Resume()
+	time.Sleep(200 * time.Millisecond)
+	noErr(t, l.Finish())
+	s.stop()
+}
+
+func mustBeFine(t *testing.T, o outcome) {
+	t.Helper()
+	if o.code != 0 {
+		t.Fatalf("exit code %d: %s", o.code, o.errors)
+	}
+}
