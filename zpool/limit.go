@@ -12,8 +12,7 @@ func (p *Pool) admit() bool {
 	if !p.full.Load() {
 		return true
 	}
-	b := p.a.Budget()
-	if p.zs.InUse() > b.Limit()/100*p.accept.Load() {
+	if p.aboveThreshold() {
 		p.zs.Urge()
 		return false
 	}
@@ -21,8 +20,10 @@ func (p *Pool) admit() bool {
 	return true
 }
 
+func (p *Pool) aboveThreshold() bool { return p.zs.InUse() > p.a.Budget().Limit()/100*p.accept.Load() }
+
 // Full reports whether the pool has hit its limit and is not back at its accept threshold.
-func (p *Pool) Full() bool { return p.full.Load() }
+func (p *Pool) Full() bool { return p.full.Load() && p.aboveThreshold() }
 
 // refused turns an error of the allocator into one of the pool's, and notes that the limit was hit.
 func (p *Pool) refused(err error) error {

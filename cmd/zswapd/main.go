@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/launch"
 	"github.com/zswapd/zswapd/internal/run"
 	"github.com/zswapd/zswapd/internal/sdnotify"
@@ -23,9 +24,9 @@ const (
 )
 
 func main() {
-	sdnotify.Main() // in a child that is to become the daemon, does not return
-	launch.Main()   // in a child that is to execute a command, does not return
-	swapdev.Main()  // in a child that is to turn swap off, does not return
+	sdnotify.Main(guard.LimitPowers) // in a child that is to become the daemon, does not return
+	launch.Main()                    // in a child that is to execute a command, does not return
+	swapdev.Main()                   // in a child that is to turn swap off, does not return
 	root := &cobra.Command{
 		Use:           "zswapd",
 		Version:       version,
@@ -37,7 +38,8 @@ func main() {
 		return run.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	code := 0
-	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand(), configCommand(), serveCommand(&code), checkStoreCommand(), restartCommand(), upgradeCommand())
+	root.AddCommand(runCommand(&code), benchCommand(), captureCommand(), estimateCommand(), workloadCommand(),
+		configCommand(), doctorCommand(&code), serveCommand(&code), restartCommand(), upgradeCommand(), checkStoreCommand())
 	root.AddCommand(controlCommands()...)
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		complain(err)

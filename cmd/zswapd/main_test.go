@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		binary = filepath.Join(dir, "zswapd")
+		os.Setenv("CGO_ENABLED", "0") // as make build does
 		if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 			panic(fmt.Sprintf("go build: %v\n%s", err, out))
 		}

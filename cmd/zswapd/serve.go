@@ -124,6 +124,9 @@ func runDaemon(f *serveFlags) (code int, err error) {
 // protect takes all protections, and returns those that could not be had.
 func protect() (warnings []string) {
 	steps, _ := guard.Protect(guard.Options{KeepAtShutdown: true})
+	if err := guard.Hide(); err != nil {
+		warnings = append(warnings, err.Error())
+	}
 	for _, s := range steps {
 		if !s.OK {
 			warnings = append(warnings, s.String())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/loadtest"
+	"github.com/zswapd/zswapd/internal/ublk"
 	"github.com/zswapd/zswapd/internal/workload"
 )
 
@@ -216,6 +217,13 @@ func TestServeRefusals(t *testing.T) {
 		if code != c.code || !strings.Contains(says, c.says) || strings.Count(says, "\n") != 1 {
 			t.Errorf("%q: exit code %d, says %q", c.args, code, says)
 		}
+	}
+	if ublk.Available() != nil {
+		code, says := tryServe(t, "--state", state, "--config", emptyConfig(t))
+		if code != exitMachine || strings.Count(says, "\n") > 2 { // a protection that cannot be had is none of it
+			t.Errorf("no door: exit code %d, says %q", code, says)
+		}
+		mustContain(t, says, `door = "auto"`, "modprobe ublk_drv", `set door = "fuse", which is for programs under cgroup limits`)
 	}
 	c := exec.Command(binary, "serve")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -33,7 +33,10 @@ func must(t testing.TB, c *Config, err error) *Config {
 }
 
 func TestDefaults(t *testing.T) {
-	for _, ram := range []int64{64 << 20, gib, 16 * gib, 1 << 42} {
+	if c, err := Load("", minRAM-1); err == nil {
+		t.Errorf("%+v", c)
+	}
+	for _, ram := range []int64{minRAM, 64 << 20, gib, 16 * gib, 1 << 42} {
 		c, err := Load("", ram)
 		c = must(t, c, err)
 		if c.Swap.Size != min(2*ram, 64*gib) || c.PoolLimit() > ram/2 || c.PoolLimit() > c.Swap.Size || c.RAM() != ram {
@@ -137,11 +140,11 @@ F:12: pool.max_pool_size = "ram / 0": a division by zero; want a size of 1MiB to
 		"two limits": {"[pool]\nmax_pool_percent = 30\nmax_pool_size = \"1GiB\"\n", `
 F:2: pool.max_pool_percent = 30: pool.max_pool_size is set as well (F:3): remove one of them`},
 		"over half": {"[pool]\nmax_pool_percent = 60\n", `
-F:2: pool.max_pool_percent = 60: the pool may take 2516580KiB, more than half of the RAM (4GiB): want less, or pool.allow_over_half = true`},
+F:2: pool.max_pool_percent = 60: the pool may take 2.4 GiB, more than half of the RAM (4 GiB): want less, or pool.allow_over_half = true`},
 		"swap smaller": {"[swap]\nsize = \"1GiB\"\n[pool]\nmax_pool_size = \"ram / 2\"\n", `
-F:4: pool.max_pool_size = "ram / 2": more than the swap device holds: want at most swap.size, which is 1GiB (F:2)`},
-		"table": {"[swap]\nsize = \"4TiB\"\n", `
-F:2: swap.size = "4TiB": the table of its pages takes 8GiB, more than a quarter of the pool's 1677720KiB: want a smaller device or a larger pool`},
+F:4: pool.max_pool_size = "ram / 2": more than the swap device holds: want at most swap.size, which is 1 GiB (F:2)`},
+		"table": {"[swap]\nsize = \"1TiB\"\n", `
+F:2: swap.size = "1TiB": the table of its pages takes 2 GiB, more than a quarter of the pool's 1.6 GiB: want a smaller device or a larger pool`},
 		"no file": {"[writeback]\nidle_after = \"2h\"\nsize = \"1GiB\"\n", `
 F:2: writeback.idle_after = "2h": nothing is written back: set writeback.file too, or remove this
 F:3: writeback.size = "1GiB": nothing is written back: set writeback.file too, or remove this`},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/zpool"
 )
 
@@ -41,16 +42,16 @@ func (c *Config) checkPool(say sayer) {
 	}
 	limit, all := c.PoolLimit(), []string{maxPercent, maxPool, swapSize}
 	if !c.Pool.AllowOverHalf && limit > c.ram/2 {
-		say(limitKey, append(all, overHalf), "the pool may take %s, more than half of the RAM (%s): want less, or %s = true", Size(limit), Size(pages(float64(c.ram))), overHalf)
+		say(limitKey, append(all, overHalf), "the pool may take %s, more than half of the RAM (%s): want less, or %s = true", report.Bytes(limit), report.Bytes(c.ram), overHalf)
 	}
 	if c.Pool.MaxPoolSize > c.Swap.Size {
-		say(maxPool, all, "more than the swap device holds: want at most %s, which is %s (%s)", swapSize, Size(c.Swap.Size), c.origins[swapSize])
+		say(maxPool, all, "more than the swap device holds: want at most %s, which is %s (%s)", swapSize, report.Bytes(c.Swap.Size), c.origins[swapSize])
 	}
 	if limit < zpool.MinBytes {
-		say(limitKey, all, "the pool may take %s: want at least %s", Size(limit), Size(zpool.MinBytes))
+		say(limitKey, all, "the pool may take %s: want at least %s", report.Bytes(limit), report.Bytes(zpool.MinBytes))
 	}
 	if table := c.Swap.Size / zpool.PageSize * 8; limit >= zpool.MinBytes && table > limit/4 {
-		say(swapSize, all, "the table of its pages takes %s, more than a quarter of the pool's %s: want a smaller device or a larger pool", Size(table), Size(limit))
+		say(swapSize, all, "the table of its pages takes %s, more than a quarter of the pool's %s: want a smaller device or a larger pool", report.Bytes(table), report.Bytes(limit))
 	}
 }
 

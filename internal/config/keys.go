@@ -12,8 +12,9 @@ const maxSwap = int64(zpool.MaxSlots) * pageSize >> 40 << 40
 // keys are all settings, in the order of the documented file. Each is defined here and nowhere else.
 var keys = []key{
 	setting("door", `"auto"`, Stop, choice(DoorAuto, DoorFUSE, DoorUBLK), func(c *Config) *string { return &c.Door },
-		`How pages come to us: "fuse" (a loop device over a FUSE file, on every kernel since 5.14), "ublk" (Linux 6.0 with
-the module ublk_drv), or "auto", which takes what is known to work on this kernel and says which and why.`),
+		`How pages come to us: "ublk" (Linux 6.0 with the module ublk_drv), for a whole machine; "fuse" (a loop device over a
+FUSE file), for programs under cgroup limits: when the machine itself has no memory left, it can stall. "auto" takes what
+is known to work for a whole machine on this kernel and says why; if there is none, it does not start.`),
 
 	setting("swap.size", `"min(ram * 2, 64GiB)"`, Stop, size(16<<20, maxSwap, ""), func(c *Config) *int64 { return &c.Swap.Size },
 		`What the device holds, before compression. It costs 8 bytes of memory for each page that it could hold.

@@ -13,6 +13,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/report"
 )
 
 // kind is how a value of type T is written. An error of parse says what is wrong, where want alone would not; errKind, that the
@@ -71,7 +72,7 @@ func size(least, most int64, unset string) kind[int64] {
 		}
 		n, err := Evaluate(e.data, ram)
 		if err == nil && (n < least || n > most) {
-			err = fmt.Errorf("comes to %s", Size(n))
+			err = fmt.Errorf("comes to %s", report.Bytes(n))
 		}
 		return n, err
 	}, func(n int64) string {

@@ -61,13 +61,17 @@ func layers(root, path string) ([]source, error) {
 	var main *source
 	dropIns := map[string]source{} // by the name of the file
 	for _, p := range places {
+		// /run/zswapd is where records are, too, and may be closed to others than root: for them it has nothing.
+		none := func(err error) bool {
+			return errors.Is(err, os.ErrNotExist) || p != file && errors.Is(err, os.ErrPermission)
+		}
 		if _, err := os.Stat(filepath.Join(root, p)); err == nil {
 			main = &source{p, filepath.Join(root, p)}
-		} else if !errors.Is(err, os.ErrNotExist) {
+		} else if !none(err) {
 			return nil, fmt.Errorf("config: %w", err)
 		}
 		entries, err := os.ReadDir(filepath.Join(root, p+".d"))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err != nil && !none(err) {
 			return nil, fmt.Errorf("config: %w", err)
 		}
 		for _, e := range entries {

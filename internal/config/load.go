@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,7 +12,13 @@ import (
 // be read. A path of "" is the defaults alone.
 func Load(path string, ram int64) (*Config, error) { return load("/", path, ram) }
 
+// minRAM is the least for which the defaults make sense, in bytes.
+const minRAM = 32 << 20
+
 func load(root, path string, ram int64) (*Config, error) {
+	if ram < minRAM {
+		return nil, fmt.Errorf("config: for a machine with %d bytes of memory: want at least %s", ram, Size(minRAM))
+	}
 	var entries []entry
 	var problems Problems
 	if path != "" {

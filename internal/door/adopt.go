@@ -6,8 +6,10 @@ import (
 	"os"
 	"time"
 
-	"github.com/zswapd/zswapd/internal/fuse"
+	"golang.org/x/sys/unix"
+
 	"github.com/zswapd/zswapd/internal/swapdev"
+	"github.com/zswapd/zswapd/zpool"
 )
 
 // A Handle is a descriptor that another process must hold a copy of for this one to be replaced. The descriptor stays
@@ -21,13 +23,14 @@ type Handle struct {
 const (
 	StoreHandle = "store" // for zpool.Open
 	FUSEHandle  = "fuse"  // for Adopt
+	UBLKHandle  = "ublk"  // likewise: a door has one of the two
 	RunHandle   = "run"   // for swapdev.Resume
 )
 
 // Handles returns all that must be kept. A pool in Go memory, as race builds have it, cannot be: its handle is missing.
 // They are good until the door is closed or released.
 func (d *Door) Handles() []Handle {
-	list := []Handle{{FUSEHandle, d.server.Fd()}, {RunHandle, d.record.Lock()}}
+	list := []Handle{d.way.handle(), {RunHandle, d.record.Lock()}}
 	if f := d.pool.File(); f != nil {
 		list = append(list, Handle{StoreHandle, int(f.Fd())})
 	}
@@ -35,30 +38,72 @@ func (d *Door) Handles() []Handle {
 }
 
 // Adopt goes on with a door that another process opened, or adopted, and that did not close it. That process is dead, or
-// has called Release. connection and run are copies of its handles, owned from now on, errors included; the pool was opened
-// from a copy of the third. Record, Label, Priority and Keep mean nothing here.
+// has called Release. connection is a copy of its FUSEHandle or UBLKHandle, run one of its RunHandle; they are owned from now on,
+// errors included. The pool was opened from a copy of the third. Record, Label, Priority, Kind and Keep mean nothing here.
 //
-// The pages of requests are copied into buffers that are all present before the first request is read; then the kernel
-// sends again what was under way, see fuse.Adopt.
+// Where requests are copied is all present before the first one is read; then the kernel sends again what was under way, see
+// fuse.Adopt and package ublk.
 //
 // If it fails, nothing has changed, and with other copies it can be tried again. But if the error is swapdev.ErrForeign
 // or swapdev.ErrOff, the other process died before the kernel had a page in the pool, or after it had none any more:
 // give up all copies, which makes those who still wait for the device fail, and Clean.
 func Adopt(connection int, run *os.File, o Options) (*Door, error) {
-	d := &Door{pool: o.Pool}
-	c := o.server()
-	warm := c.Ready
-	c.Ready = nil // others wait already, and what a fault of ours waits for may wait for us: serve first
-	var err error
-	if d.server, err = fuse.Adopt(connection, c); err != nil {
+	s, err := Prepare(connection, o)
+	if err != nil {
+		return nil, errors.Join(err, run.Close())
+	}
+	return s.Adopt(run, o.Pool)
+}
+
+// Standby has all that it takes to adopt a door, as far as that can be had while another process serves it.
+type Standby struct {
+	o          *Options
+	connection int      // of FUSE
+	ublk       *ublkWay // else nil
+}
+
+// Prepare makes a standby of a copy of the door's FUSEHandle or UBLKHandle, which it owns from now on, errors included. The
+// options need no Pool yet.
+func Prepare(connection int, o Options) (*Standby, error) {
+	s := &Standby{o: &o, connection: connection}
+	kind, err := kindOf(connection)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(connection))
+	}
+	if kind == UBLK {
+		if s.ublk, err = prepareUBLK(connection, s.o); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Close gives up a standby that has adopted nothing.
+func (s *Standby) Close() error {
+	if s.ublk != nil {
+		return s.ublk.release()
+	}
+	return unix.Close(s.connection)
+}
+
+// Adopt is like the function of that name. It uses the standby up.
+func (s *Standby) Adopt(run *os.File, pool *zpool.Pool) (*Door, error) {
+	s.o.Pool = pool
+	d := &Door{pool: pool}
+	find, err := s.serve(d)
+	if err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
 	d.serving = time.Now()
-	if warm != nil {
-		err = warm()
+	if warm := s.o.ready(); warm != nil && s.ublk == nil {
+		err = warm() // others waited already, and what a fault of ours waits for may wait for us
 	}
 	// Only now: what is asked of the device may be asked of us, and the record is in a tmpfs, which may be swapped out.
-	if err = errors.Join(err, d.adoptDevice(run)); err != nil {
+	if err = errors.Join(err, d.adoptDevice(run, find)); err == nil {
+		err = d.relieve(s.o)
+	}
+	if err != nil {
+		err = errors.Join(err, d.relief.end())
 		if d.record != nil {
 			err = errors.Join(err, d.record.Release())
 		}
@@ -67,15 +112,31 @@ func Adopt(connection int, run *os.File, o Options) (*Door, error) {
 	return d, nil
 }
 
-func (d *Door) adoptDevice(run *os.File) (err error) {
+// serve answers requests from now on. find says whether the record has the device, which it looks for.
+func (s *Standby) serve(d *Door) (find func(swapdev.Record) error, err error) {
+	if s.ublk != nil {
+		if err := s.ublk.adopt(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		d.way = s.ublk
+		return s.ublk.find, nil
+	}
+	w, err := adoptLoop(s.connection, s.o)
+	if err != nil {
+		return nil, err
+	}
+	d.way = w
+	return w.find, nil
+}
+
+func (d *Door) adoptDevice(run *os.File, find func(swapdev.Record) error) (err error) {
 	if d.record, err = swapdev.Resume(run); err != nil {
 		return err
 	}
-	r := d.record.Record()
-	if d.device, err = swapdev.Find(r.Loop, r.Tag); err != nil {
+	if err = find(d.record.Record()); err != nil {
 		return err
 	}
-	_, err = d.device.Used()
+	_, err = d.way.used()
 	return err
 }
 
@@ -88,9 +149,4 @@ func (d *Door) Record() *swapdev.Run { return d.record }
 // Release stops serving, with every request that was read answered, and lets go of everything without undoing any of
 // it: for a process that ends and leaves the door to a successor. Who swaps waits from now on until somebody adopts the
 // door. If nobody holds copies of the Handles, all that is swapped out is lost. The pool and the record are the caller's.
-func (d *Door) Release() (err error) {
-	if d.device != nil {
-		err = d.device.Release()
-	}
-	return errors.Join(err, d.server.Close())
-}
+func (d *Door) Release() error { return errors.Join(d.relief.end(), d.way.release()) }

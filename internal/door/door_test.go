@@ -35,7 +35,15 @@ func prepare(t *testing.T) *parts {
 	return p
 }
 
-func (p *parts) options() Options { return Options{Pool: p.pool, Record: p.record} }
+func (p *parts) options() Options { return Options{Pool: p.pool, Record: p.record, Kind: kind()} }
+
+// ownHandle is the name of the handle that is not the store's, nor the record's.
+func ownHandle() string {
+	if kind() == UBLK {
+		return UBLKHandle
+	}
+	return FUSEHandle
+}
 
 // handles returns copies of the door's handles, by name.
 func (p *parts) handles(t *testing.T) map[string]int {
@@ -99,10 +107,12 @@ func TestAdopt(t *testing.T) {
 	}
 	wrong := p.options()
 	wrong.Threads = -1
-	if _, err := Adopt(again[FUSEHandle], os.NewFile(uintptr(again[RunHandle]), RunHandle), wrong); err == nil {
+	if kind() == UBLK { // which has one thread
+		noErr(t, errors.Join(unix.Close(again[ownHandle()]), unix.Close(again[RunHandle])))
+	} else if _, err := Adopt(again[ownHandle()], os.NewFile(uintptr(again[RunHandle]), RunHandle), wrong); err == nil {
 		t.Error("adopted with -1 threads")
 	}
-	p.door, err = Adopt(held[FUSEHandle], os.NewFile(uintptr(held[RunHandle]), RunHandle), p.options()) // and nothing has changed
+	p.door, err = Adopt(held[ownHandle()], os.NewFile(uintptr(held[RunHandle]), RunHandle), p.options()) // and nothing has changed
 	noErr(t, err)
 	p.record = p.door.Record()
 	if p.door.Device() != device || p.record.Record() != before {
@@ -137,18 +147,18 @@ func TestKeep(t *testing.T) {
 			}
 		}
 		r := p.record.Record()
-		d, err := swapdev.Find(r.Loop, r.Tag)
-		noErr(t, err)
-		if _, err := d.Used(); !errors.Is(err, swapdev.ErrOff) {
+		if _, err := os.Stat(deviceIn(r)); err != nil {
+			t.Errorf("the device: %v", err)
+		}
+		if _, err := swapdev.Block(deviceIn(r)).Used(); !errors.Is(err, swapdev.ErrOff) {
 			t.Errorf("swap before the keeper knows: %v", err)
 		}
-		noErr(t, d.Release())
 		return refused
 	}
 	if _, err := Open(o); !errors.Is(err, refused) {
 		t.Errorf("the keeper refused: %v", err)
 	}
-	if want := []string{FUSEHandle, RunHandle, StoreHandle}[:len(names)]; len(names) < 2 || !slices.Equal(names, want) || keepable(t) && len(names) != 3 {
+	if want := []string{ownHandle(), RunHandle, StoreHandle}[:len(names)]; len(names) < 2 || !slices.Equal(names, want) || keepable(t) && len(names) != 3 {
 		t.Errorf("handles %v", names)
 	}
 	p.end(t)
@@ -162,12 +172,12 @@ func TestAdoptClosed(t *testing.T) {
 	p.door, err = Open(p.options())
 	noErr(t, err)
 	held := p.handles(t)
-	noErr(t, p.door.device.SwapOff(t.Context(), swapdev.OffOptions{}))
+	noErr(t, p.door.way.swapOff(t.Context(), swapdev.OffOptions{}))
 	p.leave(t)
 	p.reopen(t, held)
 	run, err := unix.FcntlInt(uintptr(held[RunHandle]), unix.F_DUPFD_CLOEXEC, 0)
 	noErr(t, err)
-	if _, err := Adopt(held[FUSEHandle], os.NewFile(uintptr(run), RunHandle), p.options()); !errors.Is(err, swapdev.ErrForeign) && !errors.Is(err, swapdev.ErrOff) {
+	if _, err := Adopt(held[ownHandle()], os.NewFile(uintptr(run), RunHandle), p.options()); !errors.Is(err, swapdev.ErrForeign) && !errors.Is(err, swapdev.ErrOff) {
 		t.Errorf("adopted what is off: %v", err)
 	}
 	p.record, err = swapdev.Resume(os.NewFile(uintptr(held[RunHandle]), RunHandle))
@@ -179,7 +189,7 @@ func TestAdoptClosed(t *testing.T) {
 func TestURingCannotBeKept(t *testing.T) {
 	p := prepare(t)
 	o := p.options()
-	o.URing = true
+	o.URing, o.Kind = true, FUSE
 	o.Keep = func([]Handle) error { return nil }
 	if d, err := Open(o); err == nil {
 		t.Error("kept all the same")

@@ -255,7 +255,9 @@ func (k *keeper) serve() error {
 func (k *keeper) takeDown() {
 	if _, err := k.close(); err != nil {
 		k.t.Errorf("close: %v", err)
-		k.t.Logf("end the connection: %v", endConnection(k.record))
+		if k.record.UBLK == "" {
+			k.t.Logf("end the connection: %v", endConnection(k.record))
+		}
 		if k.server != nil {
 			_, err := k.kill()
 			k.t.Logf("the server: %v", err)

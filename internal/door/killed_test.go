@@ -3,8 +3,11 @@ package door
 import (
 	"flag"
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/zswapd/zswapd/internal/swapdev"
 )
@@ -19,7 +22,7 @@ var (
 // program sees anything of it but the time: no page is wrong, no I/O fails.
 func TestKilled(t *testing.T) {
 	k, r := newKeeper(t), newRand(t)
-	log, l := watchKernelLog(t, k.record.Loop), startLoad(k)
+	log, l := watchKernelLog(t, deviceIn(k.record)), startLoad(k)
 	var all tally
 	for range *killsFlag {
 		until, rest := serving, 50*time.Millisecond+time.Duration(r.Int64N(int64(50*time.Millisecond)))
@@ -38,7 +41,7 @@ func TestKilled(t *testing.T) {
 	// One more goes of its own accord, in the middle of it all, and checks the pool with what is in it.
 	all.handOver(t, k, first)
 	all.finish(t, k, l, log)
-	if *killsFlag >= 100 && all.came == 0 {
+	if *killsFlag >= 100 && kind() == FUSE && all.came == 0 {
 		t.Error("no server was killed with a request under way: nothing was sent again")
 	}
 }
@@ -46,7 +49,7 @@ func TestKilled(t *testing.T) {
 // TestHandOver replaces a server that leaves by itself, again and again. Nothing it had read is left to be sent again.
 func TestHandOver(t *testing.T) {
 	k, r := newKeeper(t), newRand(t)
-	log, l := watchKernelLog(t, k.record.Loop), startLoad(k)
+	log, l := watchKernelLog(t, deviceIn(k.record)), startLoad(k)
 	var all tally
 	for range *handOversFlag {
 		l.goesOn(t)
@@ -84,4 +87,36 @@ func TestKilledWhileOpening(t *testing.T) {
 	k.giveUp()
 	_, err = swapdev.Clean(t.Context(), k.state, swapdev.CleanOptions{})
 	noErr(t, err)
+}
+
+// TestCleanAfterDeath: server and keeper are dead, with pages swapped out. The next start takes the device away.
+func TestCleanAfterDeath(t *testing.T) {
+	k := newKeeper(t)
+	const size = 8 << 20
+	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	noErr(t, err)
+	defer unix.Munmap(mem) // nobody touches it: it is lost
+	noErr(t, unix.Munlock(mem))
+	for i := range mem {
+		mem[i] = byte(i>>12 ^ i)
+	}
+	noErr(t, unix.Madvise(mem, unix.MADV_PAGEOUT))
+	if used, err := swapdev.Block(deviceIn(k.record)).Used(); err != nil || used < size/8 {
+		t.Errorf("swapped out: %d, %v", used, err)
+	}
+	_, err = k.kill()
+	noErr(t, err)
+	k.giveUp()
+	report, err := swapdev.Clean(t.Context(), k.state, swapdev.CleanOptions{})
+	noErr(t, err)
+	want := []string{"swapoff " + deviceIn(k.record), "detached"}
+	if kind() == UBLK {
+		want[1] = "removed " + k.record.UBLK
+	}
+	for i, w := range want {
+		if len(report) != 2 || !strings.Contains(report[i], w) {
+			t.Errorf("%q, want %q in line %d", report, w, i)
+		}
+	}
+	nothingLeft(t, k.record)
 }

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -39,6 +40,8 @@ func TestMain(m *testing.M) {
 	if whole != nil {
 		guard.Protect(guard.Options{SkipIOFlusher: whole.without("io-flusher")})
 	}
+	flag.Parse()
+	os.Setenv(kindEnv, *kindFlag)
 	unlock := swaptest.Lock()
 	if os.Geteuid() == 0 { // a keeper that waits for a page waits for a server that only it can start
 		if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
@@ -75,6 +78,22 @@ func cleanStates(pattern string) {
 		os.RemoveAll(dir)
 	}
 }
+
+// kindFlag says what the doors of most tests are made of.
+var kindFlag = flag.String("door", string(FUSE), "kind of door: fuse or ublk")
+
+// kindEnv hands it to servers, and kind reads it.
+const kindEnv = "ZSWAPD_TEST_DOOR"
+
+func kind() Kind {
+	if k := os.Getenv(kindEnv); k != "" {
+		return Kind(k)
+	}
+	return Kind(*kindFlag)
+}
+
+// deviceIn returns the swap device that a record names.
+func deviceIn(r swapdev.Record) string { return cmp.Or(r.Loop, r.UBLK) }
 
 // newState returns an empty folder for the record of one test.
 func newState(t *testing.T) string {
@@ -118,17 +137,23 @@ func noErr(t *testing.T, err error) {
 // nothingLeft fails the test if something that a record named is still there.
 func nothingLeft(t *testing.T, r swapdev.Record) {
 	t.Helper()
-	if swaps, _ := os.ReadFile("/proc/swaps"); r.Loop != "" && strings.Contains(string(swaps), r.Loop+" ") {
-		t.Errorf("swap on %s is still on", r.Loop)
+	if swaps, _ := os.ReadFile("/proc/swaps"); deviceIn(r) != "" && strings.Contains(string(swaps), deviceIn(r)+" ") {
+		t.Errorf("swap on %s is still on", deviceIn(r))
+	}
+	if _, err := os.Stat(r.Cgroup); r.Cgroup != "" && err == nil {
+		t.Errorf("the cgroup %s is still there", r.Cgroup)
+	}
+	if _, err := os.Stat(r.UBLK); r.UBLK != "" && err == nil {
+		t.Errorf("%s is still there", r.UBLK)
+	}
+	if r.Loop == "" {
+		return
 	}
 	if d, err := swapdev.Find(r.Loop, r.Tag); !errors.Is(err, swapdev.ErrForeign) {
 		t.Errorf("%s is still attached: %v", r.Loop, err)
 		if err == nil {
 			_ = d.Release()
 		}
-	}
-	if _, err := os.Stat(r.Cgroup); r.Cgroup != "" && err == nil {
-		t.Errorf("the cgroup %s is still there", r.Cgroup)
 	}
 }
 

@@ -83,6 +83,7 @@ func monotonic() time.Duration {
 type served struct {
 	faults int64          // when a standby was told to go on
 	ready  *zpool.Standby // of a standby
+	next   *Standby       // likewise
 	pool   *zpool.Pool
 	door   *Door
 	mu     sync.Mutex // held to tell
@@ -142,6 +143,10 @@ func pageFaults() int64 {
 // it came.
 func (s *served) standBy(handles map[string]int) (on bool, err error) {
 	if s.ready, err = zpool.Prepare(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptions()); err != nil {
+		return false, err
+	}
+	o := s.options(nil)
+	if s.next, err = Prepare(handles[ownHandle()], o); err != nil {
 		return false, err
 	}
 	if err := errors.Join(s.ready.Refresh(), guard.Warm(standbyHeap)); err != nil {
@@ -210,7 +215,7 @@ func (s *served) watch() time.Duration {
 }
 
 func (s *served) options(r *swapdev.Run) Options {
-	o := Options{Pool: s.pool, Record: r, Label: "zswapd-test", Priority: swapdev.MaxPriority, SpinMax: 50 * time.Microsecond}
+	o := Options{Pool: s.pool, Record: r, Label: "zswapd-test", Kind: kind(), Priority: swapdev.MaxPriority, SpinMax: 50 * time.Microsecond}
 	whole.prepare(&o)
 	return o
 }
@@ -252,7 +257,13 @@ func (s *served) adopt(_ string, handles map[string]int) (record *swapdev.Run, e
 	}
 	s.pool, s.last.Pages, s.last.Lost = pool, found.Pages, found.Lost
 	s.tell(recovered)
-	if s.door, err = Adopt(handles[FUSEHandle], os.NewFile(uintptr(handles[RunHandle]), RunHandle), s.options(nil)); err != nil {
+	run := os.NewFile(uintptr(handles[RunHandle]), RunHandle)
+	if s.next != nil {
+		s.door, err = s.next.Adopt(run, pool)
+	} else {
+		s.door, err = Adopt(handles[ownHandle()], run, s.options(nil))
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s.door.Record(), nil

@@ -83,6 +83,7 @@ func (w *wholeMachine) prepare(o *Options) {
 	}
 	o.WholeMachine = true
 	o.withoutWarm, o.withoutQueue = w.without("warm"), w.without("queue")
+	o.withoutRelief, o.withoutKiller = w.without("relief"), w.without("killer")
 }
 
 // TestWholeMachine fills the machine's memory, and as much swap as it has to, with a verified workload, and kills our
@@ -98,7 +99,7 @@ func TestWholeMachine(t *testing.T) {
 		k.server = next
 		noErr(t, errors.Join(k.order("leave"), k.ended()))
 	}()
-	log := watchKernelLog(t, k.record.Loop)
+	log := watchKernelLog(t, deviceIn(k.record))
 	ended := make(chan outcome, 1)
 	for round := range whole.Rounds {
 		c := workload.Default()

@@ -1,5 +1,7 @@
 package fuse
 
+import "github.com/zswapd/zswapd/internal/uring"
+
 // Sizes and places in struct fuse_uring_req_header: the header of the request, or of the reply; that of the operation; and
 // what is said about the entry.
 const (
@@ -27,9 +29,9 @@ type ringEntry struct {
 func newRingEntry(b []byte) ringEntry {
 	end := len(b) - pageBytes
 	e := ringEntry{buf: b[:end:end], head: b[end : end+ringHeadBytes], vectors: b[end+512 : end+544]}
-	native.PutUint64(e.vectors, address(e.head))
+	native.PutUint64(e.vectors, uring.Address(e.head))
 	native.PutUint64(e.vectors[8:], ringHeadBytes)
-	native.PutUint64(e.vectors[16:], address(e.buf[dataAt:]))
+	native.PutUint64(e.vectors[16:], uring.Address(e.buf[dataAt:]))
 	native.PutUint64(e.vectors[24:], uint64(end-dataAt))
 	return e
 }

@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/iobuf"
+	"github.com/zswapd/zswapd/internal/uring"
 )
 
 // ErrNoURing: the kernel does not offer FUSE over io_uring.
@@ -33,7 +36,7 @@ const (
 type ring struct {
 	handler
 	queue   int // the CPU's number
-	uring   *uring
+	uring   *uring.Ring
 	memory  []byte
 	entries []ringEntry
 }
@@ -60,11 +63,11 @@ func (s *Server) makeRings() error {
 }
 
 func newRing(s *Server, queue int) (*ring, error) {
-	memory, locked, err := newBuffer(ringEntries * entryBytes)
+	memory, locked, err := iobuf.New(ringEntries * entryBytes)
 	if err != nil {
 		return nil, err
 	}
-	u, err := newUring(2 * ringEntries)
+	u, err := uring.New(2 * ringEntries)
 	if err != nil {
 		return nil, errors.Join(err, unix.Munmap(memory))
 	}
@@ -79,7 +82,7 @@ func newRing(s *Server, queue int) (*ring, error) {
 // freeRings gives up rings that do not run.
 func (s *Server) freeRings() (err error) {
 	for _, r := range s.rings {
-		err = errors.Join(err, r.uring.close(), unix.Munmap(r.memory))
+		err = errors.Join(err, r.uring.Close(), unix.Munmap(r.memory))
 	}
 	s.rings = nil
 	return err
@@ -89,7 +92,7 @@ func (s *Server) freeRings() (err error) {
 func (r *ring) run() {
 	runtime.LockOSThread() // and never unlocked: the OS thread ends with the goroutine
 	debug.SetPanicOnFault(true)
-	defer func() { _ = r.uring.close() }()
+	defer func() { _ = r.uring.Close() }()
 	var here unix.CPUSet
 	here.Set(r.queue)
 	_ = unix.SchedSetaffinity(0, &here) // a CPU that is not there asks for nothing
@@ -99,7 +102,7 @@ func (r *ring) run() {
 	}
 	limit := pollWithP
 	for {
-		switch errno := r.uring.wait(limit); errno {
+		switch errno := r.uring.Wait(limit); errno {
 		case 0, unix.EINTR, unix.EAGAIN, unix.EBUSY:
 			limit = pollWithP
 		case unix.ETIME:
@@ -116,14 +119,14 @@ func (r *ring) run() {
 
 // register hands the entries to the kernel, and watches the stop signal.
 func (r *ring) register() error {
-	if err := r.uring.enable(); err != nil {
+	if err := r.uring.Enable(); err != nil {
 		return err
 	}
 	for i := range r.entries {
 		r.command(i, ringRegister, 0)
 	}
-	b := r.uring.submission()
-	b[0] = uringPollAdd
+	b := r.uring.Submission()
+	b[0] = uring.OpPollAdd
 	native.PutUint32(b[4:], uint32(r.server.stop))
 	native.PutUint32(b[28:], unix.POLLIN)
 	native.PutUint64(b[32:], stopData)
@@ -132,11 +135,11 @@ func (r *ring) register() error {
 
 // command writes a submission for entry i.
 func (r *ring) command(i int, command uint32, commit uint64) {
-	b := r.uring.submission()
-	b[0] = uringCommand
+	b := r.uring.Submission()
+	b[0] = uring.OpCommand
 	native.PutUint32(b[4:], uint32(r.server.fd))
 	native.PutUint32(b[8:], command)
-	native.PutUint64(b[16:], address(r.entries[i].vectors))
+	native.PutUint64(b[16:], uring.Address(r.entries[i].vectors))
 	native.PutUint32(b[24:], 2)
 	native.PutUint64(b[32:], uint64(i))
 	native.PutUint64(b[56:], commit)
@@ -146,7 +149,7 @@ func (r *ring) command(i int, command uint32, commit uint64) {
 // drain serves what has come; false if nothing will come any more.
 func (r *ring) drain() bool {
 	for {
-		data, result, ok := r.uring.completion()
+		data, result, ok := r.uring.Completion()
 		switch {
 		case !ok:
 			return true
@@ -154,8 +157,8 @@ func (r *ring) drain() bool {
 			return false
 		}
 		r.serve(int(data))
-		if r.req.op == opRead && r.uring.more() {
-			r.uring.enter() // somebody waits for it
+		if r.req.op == opRead && r.uring.More() {
+			r.uring.Enter() // somebody waits for it
 		}
 	}
 }

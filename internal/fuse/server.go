@@ -157,7 +157,7 @@ func (s *Server) startRings() {
 		if over {
 			s.threads.Go(r.run)
 		} else {
-			_ = r.uring.close()
+			_ = r.uring.Close()
 		}
 	}
 }

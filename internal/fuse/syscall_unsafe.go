@@ -56,3 +56,13 @@ func futexWait(word *atomic.Uint32, value uint32) {
 func futexWake(word *atomic.Uint32, n int) {
 	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWakePrivate, uintptr(n), 0, 0, 0)
 }
+
+// ThreadName is what the threads that serve are called: for people who look at threads.
+const ThreadName = "zswapd-serve"
+
+// nameThread names the calling thread. That it cannot is no matter.
+func nameThread(name string) {
+	if p, err := unix.BytePtrFromString(name); err == nil {
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(p)), 0, 0, 0)
+	}
+}

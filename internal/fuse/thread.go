@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/iobuf"
 )
 
 // A thread reads requests and answers them. It is one goroutine locked to one OS thread.
@@ -23,7 +25,7 @@ var epoch = time.Now()
 func now() time.Duration { return time.Since(epoch) }
 
 func newThread(s *Server) (*thread, error) {
-	buf, locked, err := newBuffer(bufferBytes)
+	buf, locked, err := iobuf.New(bufferBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +41,7 @@ func (t *thread) free() error { return unix.Munmap(t.buf) }
 func (t *thread) run() {
 	runtime.LockOSThread() // and never unlocked: the OS thread ends with the goroutine
 	debug.SetPanicOnFault(true)
+	nameThread(ThreadName)
 	s := t.server
 	for !s.crew.stopping.Load() {
 		n, errno := t.read()

@@ -4,14 +4,15 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
-var without = flag.String("without", "", "protections to leave out, by their names in door's TestWholeMachine, with commas")
+var (
+	without  = flag.String("without", "", "protections to leave out, by their names in door's TestWholeMachine, with commas")
+	doorKind = flag.String("door", "ublk", "kind of door of TestPressure: ublk or fuse")
+)
 
 // pressure is a run of door's TestWholeMachine; see there for the fields.
 type pressure struct {
@@ -34,30 +35,15 @@ func (p pressure) run(t *testing.T) (output string, stalled bool) {
 	}
 	v := vm{
 		memory: p.memory, cpus: p.cpus, limit: 20 * time.Minute, stall: p.expectedStall,
-		files: map[string]string{"door.test": doorTest(t)},
+		files: map[string]string{"door.test": testBinary(t, "door")},
 		run: `echo 30 >/proc/sys/kernel/hung_task_timeout_secs
-modprobe -a fuse loop
+modprobe -a fuse loop ublk_drv
 sysctl -q vm.min_free_kbytes=16384 vm.watermark_boost_factor=0
 export ZSWAPD_TEST_ROOT=required
-./door.test -test.v -test.run 'TestWholeMachine$' -whole='` + string(settings) + `'
+./door.test -door=` + *doorKind + ` -test.v -test.run 'TestWholeMachine$' -whole='` + string(settings) + `'
 `,
 	}
 	return v.boot(t)
-}
-
-// doorTest builds the tests of package door.
-func doorTest(t *testing.T) string {
-	t.Helper()
-	if !*inGuest {
-		t.Skip("needs -guest")
-	}
-	path := filepath.Join(t.TempDir(), "door.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", path, "../door")
-	build.Env = append(build.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return path
 }
 
 // The whole machine swaps to us, twice its memory, and our server is killed in the middle of it.

@@ -100,6 +100,21 @@ func (v *vm) boot(t *testing.T) (output string, stalled bool) {
 	}
 }
 
+// testBinary builds the tests of a package.
+func testBinary(t *testing.T, pkg string) string {
+	t.Helper()
+	if !*inGuest {
+		t.Skip("needs -guest")
+	}
+	path := filepath.Join(t.TempDir(), pkg+".test")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", path, "../"+pkg)
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
 // prepare fills the folder that the guest gets.
 func (v *vm) prepare(t *testing.T, payload string) {
 	if err := os.Mkdir(payload, 0o755); err != nil {

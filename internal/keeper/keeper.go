@@ -85,7 +85,9 @@ func (k *keeper) loop() (code int, err error) {
 				return code, nil
 			}
 		case <-watchdog.C:
-			k.Say(fmt.Sprintf("keeper: process %d has not come along for %v: killed", k.child.pid, k.Watchdog))
+			if !k.child.aborted {
+				k.Say(fmt.Sprintf("keeper: process %d has not come along for %v: killed", k.child.pid, k.Watchdog))
+			}
 			k.child.abort()
 		}
 	}

@@ -3,6 +3,7 @@ package sdnotify
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,15 +58,21 @@ func ListenEnvironment(names []string) []string {
 }
 
 // Main must be called first in main(). In a process that is a shim it executes the service, or says why not, and does not
-// return. The arguments of a shim are the program's path and then all arguments of the service, its name first.
-func Main() {
+// return. The arguments of a shim are the program's path and then all arguments of the service, its name first. before is
+// called first, on the thread that executes; what it cannot do the service does without.
+func Main(before func() error) {
 	if len(os.Args) < 4 || os.Args[1] != Shim {
 		return
 	}
-	if err := os.Setenv(listenPID, strconv.Itoa(os.Getpid())); err == nil {
-		err = syscall.Exec(os.Args[2], os.Args[3:], os.Environ())
-		fmt.Fprintf(os.Stderr, "zswapd: start %s: %v\n", os.Args[2], err)
+	runtime.LockOSThread()
+	if err := before(); err != nil {
+		fmt.Fprintf(os.Stderr, "zswapd: %v\n", err)
 	}
+	err := os.Setenv(listenPID, strconv.Itoa(os.Getpid()))
+	if err == nil {
+		err = syscall.Exec(os.Args[2], os.Args[3:], os.Environ())
+	}
+	fmt.Fprintf(os.Stderr, "zswapd: start %s: %v\n", os.Args[2], err)
 	os.Exit(ShimFailed)
 }
 

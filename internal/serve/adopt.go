@@ -85,7 +85,7 @@ func (d *Daemon) adopt(before saved) (err error) {
 	d.saved = &savedFile{f: os.NewFile(uintptr(d.handed(savedHandle)), savedHandle), now: before}
 	d.openHold()
 	run := os.NewFile(uintptr(d.handed(door.RunHandle)), door.RunHandle)
-	if d.door, err = door.Adopt(d.handed(door.FUSEHandle), run, d.doorOptions()); err != nil {
+	if d.door, err = door.Adopt(d.doorHandle(), run, d.doorOptions()); err != nil {
 		return err
 	}
 	serving := d.door.Serving()

@@ -95,10 +95,11 @@ func (d *Daemon) begin() (ended bool, err error) {
 
 // afterwards does what can wait until there is somebody who serves.
 func (d *Daemon) afterwards() {
-	d.instance.note(fmt.Sprintf("process %d serves swap on %s", d.o.pid(), d.door.Device()))
+	d.warm()
 	d.dropPrivileges()
 	d.told = d.saved.now
 	d.goPublic()
+	d.instance.note(fmt.Sprintf("process %d serves swap on %s", os.Getpid(), d.door.Device()))
 	if every := sdnotify.Watchdog(); every > 0 {
 		go d.watchdog(every)
 	}
@@ -182,10 +183,3 @@ const (
 	holdRate     = 200
 	worthHolding = 10 * time.Microsecond
 )
-
-func (d *Daemon) doorOptions() door.Options {
-	return door.Options{
-		Pool: d.pool, Record: d.record, Label: "zswapd", Priority: d.config.Swap.Priority,
-		Threads: d.config.Serve.Threads, SpinMax: d.config.Serve.Spin, Hold: d.hold, WholeMachine: true,
-	}
-}

@@ -19,8 +19,6 @@ const (
 	instanceHandle = "instance"
 )
 
-func (o *Options) pid() int { return os.Getpid() }
-
 // open makes a pool and opens its door. If it fails, all is undone.
 func (d *Daemon) open() (err error) {
 	if d.config == nil { // it was to be a predecessor's
@@ -42,7 +40,7 @@ func (d *Daemon) open() (err error) {
 			err = errors.Join(err, d.undo())
 		}
 	}()
-	d.instance.note(fmt.Sprintf("process %d begins to serve", d.o.pid()))
+	d.instance.note(fmt.Sprintf("process %d begins to serve", os.Getpid()))
 	d.clean()
 	if d.record, err = swapdev.NewRun(d.o.State); err != nil {
 		return err
@@ -50,7 +48,7 @@ func (d *Daemon) open() (err error) {
 	if d.saved, err = newSaved(d.config); err != nil {
 		return err
 	}
-	d.saved.now.Door, d.saved.now.HoldRate = kind, resolveHold(d.config.Serve.LatencyHold)
+	d.saved.now.Door, d.saved.now.HoldRate = string(kind), resolveHold(d.config.Serve.LatencyHold)
 	if d.pool, err = zpool.New(poolOptions(d.config, d.provider)); err != nil {
 		return err
 	}
@@ -97,7 +95,7 @@ func (d *Daemon) cleanOnce() error {
 // keep puts everything that must outlive this process into the manager's store, and waits until it is there. The kernel is
 // about to swap to the device, so that is what a successor has to know.
 func (d *Daemon) keep(handles []door.Handle) error {
-	if err := d.saved.change(func(s *saved) { s.Device = d.record.Record().Loop }); err != nil {
+	if err := d.saved.change(func(s *saved) { s.Device = deviceIn(d.record.Record()) }); err != nil {
 		return err
 	}
 	d.handles = []string{savedHandle, instanceHandle}

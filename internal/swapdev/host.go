@@ -18,6 +18,7 @@ type host struct {
 	zram    string // folder of hot_remove
 
 	pageCluster string
+	swappiness  string
 }
 
 var kernel = host{
@@ -30,6 +31,7 @@ var kernel = host{
 	zram:    "/sys/class/zram-control",
 
 	pageCluster: "/proc/sys/vm/page-cluster",
+	swappiness:  "/proc/sys/vm/swappiness",
 }
 
 // MemAvailable returns the bytes that the kernel believes can be used without swapping.

@@ -7,24 +7,17 @@ import (
 	"strconv"
 )
 
-// PageCluster is a change of vm.page-cluster: 2 to the power of it is how many pages the kernel reads at a fault. It holds
-// for the whole machine.
-type PageCluster struct {
-	Before string `json:"before"`
-	Set    string `json:"set"`
-}
-
 // SetPageCluster sets vm.page-cluster and records what it was: for RestorePageCluster, or for a Clean after a kill.
 func (r *Run) SetPageCluster(n int) error { return r.setPageCluster(kernel, n) }
 
 // RestorePageCluster undoes SetPageCluster, unless somebody has changed it again meanwhile.
 func (r *Run) RestorePageCluster() error {
-	_, err := kernel.restorePageCluster(r.Record().PageCluster)
+	_, err := kernel.restore(kernel.pageCluster, r.Record().PageCluster)
 	return err
 }
 
 func (r *Run) setPageCluster(h host, n int) error {
-	c := PageCluster{Before: read(h.pageCluster), Set: strconv.Itoa(n)}
+	c := Sysctl{Before: read(h.pageCluster), Set: strconv.Itoa(n)}
 	if _, err := strconv.Atoi(c.Before); err != nil {
 		return fmt.Errorf("swapdev: %s reads %q", h.pageCluster, c.Before)
 	}
@@ -41,20 +34,20 @@ func (r *Run) setPageCluster(h host, n int) error {
 	return nil
 }
 
-func (h host) restorePageCluster(c PageCluster) (changed bool, err error) {
-	if c.Before == c.Set || read(h.pageCluster) != c.Set {
-		return false, nil
+func (c *cleaner) restoreSysctls(context.Context) error {
+	var errs []error
+	for _, s := range []struct {
+		path, name string
+		change     Sysctl
+	}{
+		{c.host.pageCluster, "vm.page-cluster", c.record.PageCluster},
+		{c.host.swappiness, "vm.swappiness", c.record.Swappiness},
+	} {
+		changed, err := c.host.restore(s.path, s.change)
+		if changed && err == nil {
+			c.say("%s is %s again", s.name, s.change.Before)
+		}
+		errs = append(errs, err)
 	}
-	if _, err := strconv.Atoi(c.Before); err != nil {
-		return false, errors.New("swapdev: no number of vm.page-cluster is recorded")
-	}
-	return true, put(h.pageCluster, c.Before)
-}
-
-func (c *cleaner) restorePageCluster(context.Context) error {
-	changed, err := c.host.restorePageCluster(c.record.PageCluster)
-	if changed && err == nil {
-		c.say("vm.page-cluster is %s again", c.record.PageCluster.Before)
-	}
-	return err
+	return errors.Join(errs...)
 }

@@ -19,7 +19,7 @@ func TestPageCluster(t *testing.T) {
 	}
 	restore := func(want bool) {
 		t.Helper()
-		if changed, err := h.restorePageCluster(run.Record().PageCluster); err != nil || changed != want {
+		if changed, err := h.restore(h.pageCluster, run.Record().PageCluster); err != nil || changed != want {
 			t.Errorf("restored: %t, %v", changed, err)
 		}
 	}

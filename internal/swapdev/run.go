@@ -15,7 +15,7 @@ import (
 const DefaultDir = "/run/zswapd"
 
 // RecordVersion is the format written. Clean leaves records of a later version alone.
-const RecordVersion = 2
+const RecordVersion = 3
 
 // Record is what a run has made outside of its process. It is rewritten before each step, so it may name
 // things that were not made yet.
@@ -34,8 +34,10 @@ type Record struct {
 	Mount  string `json:"mount,omitempty"`  // absolute folder
 	File   string `json:"file,omitempty"`   // swap file, absolute
 	ZRAM   string `json:"zram,omitempty"`   // device node
+	UBLK   string `json:"ublk,omitempty"`   // device node
 
-	PageCluster PageCluster `json:"page_cluster,omitzero"`
+	PageCluster Sysctl `json:"page_cluster,omitzero"`
+	Swappiness  Sysctl `json:"swappiness,omitzero"`
 }
 
 // A Run is the record of a living process: DIR/ID.json, and DIR/ID.lock with an flock(2) held for as long as the

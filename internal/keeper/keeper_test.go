@@ -1,0 +1,266 @@
+package keeper
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/sdnotify"
+)
+
+// Parts that this binary plays as a child: a keeper, and its daemon, which does what the words of a script say.
+const (
+	partEnv   = "ZSWAPD_TEST_PART"
+	scriptEnv = "ZSWAPD_TEST_SCRIPT"
+)
+
+func TestMain(m *testing.M) {
+	sdnotify.Main(func() error { return nil })
+	switch os.Getenv(partEnv) {
+	case "keeper":
+		os.Exit(playKeeper())
+	case "daemon":
+		os.Exit(playDaemon())
+	}
+	os.Exit(m.Run())
+}
+
+func playKeeper() int {
+	os.Setenv(partEnv, "daemon")
+	code, err := Run(Options{
+		Program: os.Args[1], Args: []string{"@daemon"}, Dir: os.Args[2], Watchdog: time.Second,
+		Say: func(text string) { fmt.Println("KEEPER", text) },
+	})
+	if err != nil {
+		fmt.Println("ERROR", err)
+	}
+	return code
+}
+
+// playDaemon is one life. The script has a part for each life, between semicolons; which one it is, a file that is kept says.
+func playDaemon() int {
+	m, _ := sdnotify.FromEnv()
+	held, err := sdnotify.Listen()
+	life := 0
+	if fd, ok := held["lives"]; ok {
+		b := make([]byte, 16)
+		n, _ := unix.Pread(fd, b, 0)
+		life = n
+		_, _ = unix.Pwrite(fd, bytes.Repeat([]byte("x"), n+1), 0)
+	}
+	names := []string{}
+	for name := range held {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	fmt.Println("LIFE", life, os.Args[0], names, err, os.Getenv(Env) == fmt.Sprint(os.Getppid()))
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM)
+	for _, word := range strings.Fields(strings.Split(os.Getenv(scriptEnv), ";")[life]) {
+		switch verb, value, _ := strings.Cut(word, "="); verb {
+		case "store":
+			f, _ := os.CreateTemp(os.TempDir(), "")
+			_, _ = f.WriteString("x")
+			_ = os.Remove(f.Name())
+			fmt.Println("store", m.Store(value, int(f.Fd())), m.Barrier())
+		case "remove":
+			fmt.Println("remove", m.Remove(value), m.Barrier())
+		case "ready":
+			_ = m.Notify(sdnotify.Ready)
+		case "binary":
+			fmt.Println("binary", m.Notify(sdnotify.Binary(value)), m.Barrier())
+		case "stranger": // another process says something in our name
+			c := exec.Command("/proc/self/exe")
+			c.Env = append(os.Environ(), partEnv+"=daemon", scriptEnv+"=store=stolen exit=0")
+			out, err := c.CombinedOutput()
+			fmt.Printf("stranger %v %q\n", err, out)
+		case "wait":
+			fmt.Println("signal", <-signals)
+		case "sleep":
+			d, _ := time.ParseDuration(value)
+			time.Sleep(d)
+		case "hang":
+			select {}
+		case "kill":
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		case "anew": // once
+			if os.Mkdir(value, 0o700) == nil {
+				return sdnotify.HandOver
+			}
+		case "exit":
+			var code int
+			fmt.Sscan(value, &code)
+			return code
+		}
+	}
+	return 0
+}
+
+// keep runs a keeper with a script and returns its exit code and what was said.
+func keep(t *testing.T, script string, meanwhile func(keeper *os.Process, said func() string)) (code int, out string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	c := exec.Command(self, self, dir)
+	c.Env = append(os.Environ(), partEnv+"=keeper", scriptEnv+"="+script, sdNotifyOfOthers)
+	c.Stdout, c.Stderr = file, file
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := func() string {
+		text, _ := os.ReadFile(file.Name())
+		return string(text)
+	}
+	ended := time.AfterFunc(20*time.Second, func() { _ = c.Process.Kill() })
+	if meanwhile != nil {
+		meanwhile(c.Process, said)
+	}
+	_ = c.Wait()
+	ended.Stop()
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	return c.ProcessState.ExitCode(), said()
+}
+
+// sdNotifyOfOthers is what a manager of the keeper's own might have told it.
+const sdNotifyOfOthers = "NOTIFY_SOCKET=/no/such/socket"
+
+func check(t *testing.T, code, want int, out string, parts ...string) {
+	t.Helper()
+	if code != want {
+		t.Errorf("exit code %d, want %d", code, want)
+	}
+	for _, p := range parts {
+		if !strings.Contains(out, p) {
+			t.Errorf("want %q", p)
+		}
+	}
+	if t.Failed() {
+		t.Logf("said:\n%s", out)
+	}
+}
+
+// What is in store is handed to the next one, however the one before ended; the one that ends with 0 is the last.
+func TestHandsOver(t *testing.T) {
+	code, out := keep(t, "store=lives store=b ready kill; ready exit=1; ready exit=75; remove=b kill; exit=0", nil)
+	check(t, code, 0, out, "LIFE 0 @daemon [] <nil> true", "store <nil> <nil>", "LIFE 1 @daemon [b lives]", "LIFE 2 @daemon [b lives]",
+		"LIFE 3 @daemon [b lives]", "remove <nil> <nil>", "LIFE 4 @daemon [lives]", "was ended by killed: starting the next one", "ended with exit code 1")
+	if strings.Contains(out, "exit code 75") {
+		t.Error("a hand-over is no accident")
+	}
+}
+
+// One that could not start is not started again.
+func TestCannotStart(t *testing.T) {
+	code, out := keep(t, "exit=3", nil)
+	check(t, code, 3, out, "LIFE 0")
+	code, out = keep(t, "kill", nil)
+	check(t, code, 128+9, out, "was ended by killed")
+	// But one that wants to begin anew, with nothing in store.
+	code, out = keep(t, "store=lives remove=lives anew="+filepath.Join(t.TempDir(), "file")+" exit=0", nil)
+	check(t, code, 0, out)
+	if n := strings.Count(out, "LIFE 0"); n != 2 {
+		t.Errorf("%d lives, want 2", n)
+	}
+}
+
+// Only the daemon is listened to.
+func TestStrangers(t *testing.T) {
+	code, out := keep(t, "store=lives stranger ready kill; exit=0", nil)
+	check(t, code, 0, out, "stranger", "LIFE 1 @daemon [lives]")
+}
+
+// A signal is passed on, to one that takes over only when it is ready.
+func TestSignals(t *testing.T) {
+	term := func(p *os.Process, said func() string) {
+		for range 1000 {
+			if strings.Contains(said(), "LIFE 1") {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		_ = p.Signal(unix.SIGTERM)
+	}
+	code, out := keep(t, "store=lives ready kill; sleep=300ms ready wait exit=0", term)
+	check(t, code, 0, out, "signal terminated")
+}
+
+// One that says nothing is replaced.
+func TestWatchdog(t *testing.T) {
+	code, out := keep(t, "store=lives ready hang; exit=0", nil)
+	check(t, code, 0, out, "has not come along for 1s", "LIFE 1")
+}
+
+// Another program is the next one, until it fails: then the one that was.
+func TestBinary(t *testing.T) {
+	code, out := keep(t, "store=lives binary=/bin/false ready exit=75; exit=0", nil)
+	check(t, code, 0, out, "ended with exit code 1: starting the next one", "LIFE 1")
+	code, out = keep(t, "store=lives binary=/no/such/file ready exit=75; exit=0", nil)
+	check(t, code, 0, out, "/no/such/file", "LIFE 1")
+}
+
+func TestBackoff(t *testing.T) {
+	var b backoff
+	if b.pause() != 0 {
+		t.Error("it waits at first")
+	}
+	last := time.Duration(0)
+	for range 20 {
+		b.failed()
+		if b.pause() < last || b.pause() > longest {
+			t.Errorf("%v after %v", b.pause(), last)
+		}
+		last = b.pause()
+	}
+	if last != longest {
+		t.Error(last)
+	}
+	if b.reset(); b.pause() != 0 {
+		t.Error("it waits after one that was ready")
+	}
+}
+
+// Sockets of keepers that were killed are removed, those of others left.
+func TestStaleSockets(t *testing.T) {
+	dir := t.TempDir()
+	dead, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := filepath.Join(dir, "keeper-1.sock")
+	if err := unix.Bind(dead, &unix.SockaddrUnix{Name: stale}); err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(dead)
+	s, err := listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removeStale(dir)
+	if _, err := os.Lstat(stale); err == nil {
+		t.Error("a stale socket was left")
+	}
+	if info, err := os.Lstat(s.path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	_ = os.Remove(s.path)
+}

@@ -1,0 +1,168 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/zswapd/zswapd/internal/config"
+)
+
+func noErr(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stat returns the text of a block device's books.
+func stat(reads, writes, inFlight, discards int) string {
+	return fmt.Sprintf("%d 0 0 0 %d 0 0 0 %d 0 0 %d 0 0 0\n", reads, writes, inFlight, discards)
+}
+
+// Requests that wait while none is served are no progress; everything else is.
+func TestProgress(t *testing.T) {
+	var p progress
+	for i, c := range []struct {
+		stat string
+		well bool
+	}{
+		{stat(1, 1, 5, 0), true}, // the first look
+		{stat(1, 1, 5, 0), false},
+		{stat(1, 1, 5, 0), false},
+		{stat(2, 1, 5, 0), true},
+		{stat(2, 1, 0, 0), true}, // nobody waits
+		{stat(2, 1, 1, 0), false},
+		{stat(2, 2, 1, 0), true},
+		{stat(2, 2, 1, 1), true},
+		{"", true}, // the device is gone
+		{stat(2, 2, 1, 1), true},
+		{stat(2, 2, 1, 1), false},
+	} {
+		if got := p.look(c.stat); got != c.well {
+			t.Errorf("look %d, %q: %t", i, c.stat, got)
+		}
+	}
+}
+
+func FuzzProgress(f *testing.F) {
+	f.Add(stat(1, 2, 3, 4))
+	f.Add("1 2 3")
+	f.Fuzz(func(t *testing.T, text string) {
+		var p progress
+		if !p.look(text) {
+			t.Errorf("%q: stuck at the first look", text)
+		}
+		p.look(text)
+	})
+}
+
+func mustConfig(t *testing.T, settings ...string) *config.Config {
+	t.Helper()
+	c, err := config.Load("", 16<<30)
+	noErr(t, err)
+	c, err = c.With(settings...)
+	noErr(t, err)
+	return c
+}
+
+// What is saved is what a successor goes by, sizes computed, whatever the machine is then.
+func TestSaved(t *testing.T) {
+	c := mustConfig(t, "swap.size=ram / 4", "pool.compressor=zstd:3", "serve.latency_hold=17")
+	s, err := newSaved(c)
+	noErr(t, err)
+	noErr(t, s.change(func(s *saved) { s.Device, s.Restarts, s.Stopping = "/dev/loop9", 7, true }))
+	now, err := readSaved(int(s.f.Fd()))
+	noErr(t, err)
+	if now.Device != "/dev/loop9" || now.Restarts != 7 || !now.Stopping || now.HoldRate != 0 || !now.Since.Equal(s.now.Since) {
+		t.Errorf("%+v", now)
+	}
+	got, unknown, err := now.config()
+	noErr(t, err)
+	if got.Swap.Size != 4<<30 || got.Pool.Compressor != "zstd:3" || got.Serve.LatencyHold != 17 || len(unknown) > 0 || len(config.Diff(c, got)) > 0 {
+		t.Errorf("%+v, unknown %q, differs in %v", got, unknown, config.Diff(c, got))
+	}
+}
+
+// Settings that a later version has saved are left out by an older one, and told.
+func TestSavedUnknown(t *testing.T) {
+	s := saved{Version: savedVersion, RAM: 16 << 30, Settings: []string{"swap.size = '1GiB'", "warp.speed = 9", "pool.compressor = 'unheard-of'"}}
+	c, unknown, err := s.config()
+	noErr(t, err)
+	slices.Sort(unknown)
+	if c.Swap.Size != 1<<30 || len(unknown) != 2 || !strings.HasPrefix(unknown[1], "warp.speed") {
+		t.Errorf("%+v, unknown %q", c, unknown)
+	}
+}
+
+// What cannot be what a daemon has saved is refused, and what is too long leaves what was there.
+func TestSavedBad(t *testing.T) {
+	s, err := newSaved(mustConfig(t))
+	noErr(t, err)
+	noErr(t, s.change(func(s *saved) { s.Device = "/dev/loop1" }))
+	if err := s.change(func(s *saved) { s.Device = strings.Repeat("x", savedBytes) }); err == nil {
+		t.Error("more than there is room for")
+	}
+	if now, err := readSaved(int(s.f.Fd())); err != nil || now.Device != "/dev/loop1" || s.now.Device != "/dev/loop1" {
+		t.Errorf("%+v, %v", now, err)
+	}
+	for _, text := range []string{"", "{}", `{"version":2}`, "not JSON", `{"version":1`} {
+		noErr(t, s.f.Truncate(0))
+		_, err := s.f.WriteAt([]byte(text), 0)
+		noErr(t, err)
+		if _, err := readSaved(int(s.f.Fd())); err == nil {
+			t.Errorf("%q was read", text)
+		}
+	}
+	if _, err := readSaved(-1); err == nil {
+		t.Error("no descriptor was read")
+	}
+}
+
+// FuzzReadSaved: any page is refused or gives a configuration.
+func FuzzReadSaved(f *testing.F) {
+	f.Add([]byte(`{"version":1,"ram":17179869184,"settings":["swap.size = '1GiB'","x = 1"]}`))
+	file, err := os.CreateTemp(f.TempDir(), "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, page []byte) {
+		noErr(t, file.Truncate(0))
+		_, err := file.WriteAt(page, 0)
+		noErr(t, err)
+		now, err := readSaved(int(file.Fd()))
+		if err != nil {
+			return
+		}
+		if c, _, err := now.config(); err == nil && c.Swap.Size <= 0 {
+			t.Errorf("%q: %+v", page, c)
+		}
+	})
+}
+
+// The lock is one daemon's at a time, and says whose.
+func TestInstance(t *testing.T) {
+	dir := t.TempDir()
+	i, err := lockInstance(dir)
+	noErr(t, err)
+	i.note("process 1 serves")
+	if _, err := lockInstance(dir); !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), "process 1 serves") {
+		t.Errorf("a second one: %v", err)
+	}
+	noErr(t, i.remove())
+	j, err := lockInstance(dir)
+	noErr(t, err)
+	noErr(t, j.remove())
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestChooseDoor(t *testing.T) {
+	if kind, why, err := chooseDoor(config.DoorFUSE); kind != config.DoorFUSE || why == "" || err != nil {
+		t.Error(kind, why, err)
+	}
+}
