@@ -88,6 +88,16 @@ func TestServeRefusesToStop(t *testing.T) {
 	}
 }
 
+// TestServeSwappedOffByOthers: whoever turns swap off in our place, as systemd does at shutdown, leaves a daemon that can be
+// stopped.
+func TestServeSwappedOffByOthers(t *testing.T) {
+	s := startService(t, binary, newState(t), "--keeper")
+	if out, err := exec.Command("swapoff", s.device).CombinedOutput(); err != nil {
+		t.Fatalf("swapoff: %v, %s", err, out)
+	}
+	s.stop()
+}
+
 // TestServeKilledWhileStopping: whoever comes after it goes on with the stop.
 func TestServeKilledWhileStopping(t *testing.T) {
 	state := newState(t)

@@ -42,7 +42,7 @@ func (d *Daemon) off(state string, force bool) error {
 		return nil
 	}
 	used, err := d.door.Used()
-	if err != nil {
+	if err != nil && !errors.Is(err, swapdev.ErrOff) { // somebody else has turned it off: what is left is to take it away
 		return err
 	}
 	if !force {
