@@ -20,7 +20,7 @@ const (
 	pageSize    = 4096
 	warmThreads = 16       // OS threads for the Go scheduler to take
 	heapSlack   = 16 << 20 // beyond what the runtime has, before it collects
-	sparseFrom  = 1 << 19  // larger private mappings are tables of the runtime that it uses little of
+	sparseFrom  = 8 << 20  // larger private mappings are tables of the runtime that it uses little of
 )
 
 // Warm faults in all that the program needs to run: its code, its data, heap bytes of free Go heap to work in, and threads;
