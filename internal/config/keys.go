@@ -71,8 +71,8 @@ three times faster and costs power. "auto": 200, if waking a CPU takes long here
 		`Threads that serve; 0 for what suits the machine.`),
 
 	setting("metrics.listen", `""`, Restart, loopback, func(c *Config) *string { return &c.Metrics.Listen },
-		`A loopback address with a port for Prometheus: "127.0.0.1:9101". Every local user can read it. The control
-socket has the metrics in any case.`),
+		`A loopback address with a port for Prometheus: "127.0.0.1:9101". Every local user can read it, and the
+unit needs a drop-in for it: systemd/README.md. The control socket has the metrics in any case.`),
 
 	setting("control.socket", `"/run/zswapd/control.sock"`, Restart, path(107, ""), func(c *Config) *string { return &c.Control.Socket },
 		`Where zswapd status and its like find the service.`),
