@@ -12,7 +12,7 @@ const maxSwap = int64(zpool.MaxSlots) * pageSize >> 40 << 40
 // keys are all settings, in the order of the documented file. Each is defined here and nowhere else.
 var keys = []key{
 	setting("door", `"auto"`, Stop, choice(DoorAuto, DoorFUSE, DoorUBLK), func(c *Config) *string { return &c.Door },
-		`How pages come to us: "ublk" (Linux 6.0 with the module ublk_drv), for a whole machine; "fuse" (a loop device over a
+		`How pages come to us: "ublk" (Linux 6.5 with the module ublk_drv), for a whole machine; "fuse" (a loop device over a
 FUSE file), for programs under cgroup limits: when the machine itself has no memory left, it can stall. "auto" takes what
 is known to work for a whole machine on this kernel and says why; if there is none, it does not start.`),
 
@@ -71,8 +71,8 @@ three times faster and costs power. "auto": 200, if waking a CPU takes long here
 		`Threads that serve; 0 for what suits the machine.`),
 
 	setting("metrics.listen", `""`, Restart, loopback, func(c *Config) *string { return &c.Metrics.Listen },
-		`A loopback address with a port for Prometheus: "127.0.0.1:9101". Every local user can read it. The control
-socket has the metrics in any case.`),
+		`A loopback address with a port for Prometheus: "127.0.0.1:9101". Every local user can read it, and the
+unit needs a drop-in for it: systemd/README.md. The control socket has the metrics in any case.`),
 
 	setting("control.socket", `"/run/zswapd/control.sock"`, Restart, path(107, ""), func(c *Config) *string { return &c.Control.Socket },
 		`Where zswapd status and its like find the service.`),

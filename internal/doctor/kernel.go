@@ -48,9 +48,12 @@ func checkKernel(f *Facts, c *config.Config) (all []Finding) {
 		return one(name, Note, "", "the version %q is not understood", f.Kernel)
 	case v.before(version{5, 14}):
 		return one(name, Problem, "boot Linux 6.9 or later", "Linux %s is older than 5.14, which locked memory, detached mounts and loop devices with 4 KiB blocks need", f.Kernel)
+	case c.Door != config.DoorFUSE && v.before(version{6, 5}):
+		return one(name, Problem, "boot Linux 6.5 or later; or, for programs under cgroup limits, door = \"fuse\" in "+config.DefaultPath,
+			"Linux %s is older than 6.5, whose ublk door = %q needs", f.Kernel, c.Door)
 	case v.before(version{6, 4}):
 		all = one(name, Advice, "boot Linux 6.9 or later", "Linux %s has no tmpfs without swap (6.4): while the daemon is replaced, its store may be swapped out, to itself", f.Kernel)
-	case v.before(version{6, 9}):
+	case c.Door == config.DoorFUSE && v.before(version{6, 9}):
 		all = one(name, Advice, "boot Linux 6.9 or later", "Linux %s does not send FUSE requests again (6.9): if the daemon is killed, those under way are lost, and programs may die of SIGBUS", f.Kernel)
 	default:
 		all = one(name, OK, "", "Linux %s has all that is needed", f.Kernel)

@@ -71,7 +71,7 @@ func checkDoors(f *Facts, c *config.Config) []Finding {
 	case c.Door == config.DoorFUSE:
 		return one(name, Note, "", "door = \"fuse\" is for programs under cgroup limits: when the whole machine has no free memory left, swapping through it can stall")
 	case !f.Ublk:
-		return one(name, Problem, "modprobe ublk_drv (Linux 6.0); or, for programs under cgroup limits, door = \"fuse\" in "+config.DefaultPath,
+		return one(name, Problem, "modprobe ublk_drv (Linux 6.5); or, for programs under cgroup limits, door = \"fuse\" in "+config.DefaultPath,
 			"door = %q, and there is no /dev/ublk-control", c.Door)
 	}
 	return one(name, OK, "", "ublk")
