@@ -43,12 +43,21 @@ func TestServe(t *testing.T) {
 
 // TestServeKilled kills the daemon again and again while a verified workload swaps. No page is wrong, no I/O fails.
 func TestServeKilled(t *testing.T) {
+	t.Run("alone", func(t *testing.T) { testServeKilled(t) })
+	t.Run("standby", func(t *testing.T) { testServeKilled(t, "--standby") })
+}
+
+func testServeKilled(t *testing.T, args ...string) {
 	state := newState(t)
-	s, r := startService(t, binary, state, "--keeper"), newRand(t)
+	s, r := startService(t, binary, state, append(args, "--keeper")...), newRand(t)
 	log, l := loadtest.WatchKernelLog(t, s.device), loadtest.Start(t, newState(t), binary, workloadName)
 	var outages []time.Duration
 	for range *killsFlag {
 		time.Sleep(50*time.Millisecond + time.Duration(r.Int64N(int64(100*time.Millisecond))))
+		if len(args) > 0 && r.IntN(2) == 0 {
+			s.wait("to have a standby", func() bool { return len(s.processes()) == 3 })
+			time.Sleep(time.Duration(r.Int64N(int64(500 * time.Millisecond)))) // ready, or not quite
+		}
 		l.GoesOn(t)
 		was := s.daemon()
 		at := time.Now()
@@ -71,6 +80,11 @@ func TestServeKilled(t *testing.T) {
 	}
 	s.stop()
 	mustContain(t, s.log.String(), "serving "+s.device+" again", "was ended by killed: starting the next one")
+	if ready := strings.Count(s.log.String(), "which was ready, goes on"); len(args) > 0 && ready == 0 {
+		t.Error("no standby went on")
+	} else if len(args) > 0 {
+		t.Logf("%d standbys went on", ready)
+	}
 	slices.Sort(outages)
 	t.Logf("%d kills; until the next one had settled: median %v, longest %v", *killsFlag, outages[len(outages)/2], outages[len(outages)-1])
 	t.Logf("%d rounds, %d pages compared, slowest touch %v, %d stray kills", l.Rounds, l.Verified, l.Slowest, l.StrayKills)

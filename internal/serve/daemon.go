@@ -37,7 +37,8 @@ type Daemon struct {
 	config  *config.Config    // the last one that was right
 	pending map[string]string // of its settings those that are not in force, and what is
 
-	handles  []string // that are in the manager's store
+	prepared *prepared // of a standby
+	handles  []string  // that are in the manager's store
 	instance *instance
 	saved    *savedFile
 	record   *swapdev.Run
@@ -67,7 +68,7 @@ func Run(o Options) (code int, err error) {
 	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1), over: make(chan struct{}), code: sdnotify.HandOver}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
-	ended, err := d.begin()
+	ended, err := d.begin(signals)
 	if err != nil {
 		return 1, err
 	}
@@ -76,16 +77,20 @@ func Run(o Options) (code int, err error) {
 	}
 	d.setState(StateServing)
 	d.code = 0
-	d.notify(sdnotify.Ready)
+	if d.wantStandby() {
+		d.notify(sdnotify.Ready, sdnotify.WantStandby)
+	} else {
+		d.notify(sdnotify.Ready)
+	}
 	d.afterwards()
 	d.loop(signals)
 	return d.code, d.goPrivate()
 }
 
 // begin opens a door or adopts one.
-func (d *Daemon) begin() (ended bool, err error) {
+func (d *Daemon) begin(signals <-chan os.Signal) (ended bool, err error) {
 	if len(d.o.Handed) > 0 {
-		adopted, ended, err := d.takeOver()
+		adopted, ended, err := d.takeOver(signals)
 		if adopted || ended || err != nil {
 			return ended, err
 		}
