@@ -62,7 +62,7 @@ func controlCode(err error) int {
 }
 
 func controlCommands() []*cobra.Command {
-	return []*cobra.Command{statusCommand(), compactCommand(), ageCommand(), writebackCommand(), drainCommand(), stopCommand(),
+	return []*cobra.Command{statusCommand(), topCommand(), compactCommand(), ageCommand(), writebackCommand(), drainCommand(), stopCommand(),
 		reloadCommand(), setCommand()}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -200,7 +201,8 @@ func (c *Client) unreachable(err error) error {
 		return fmt.Errorf("%w: nobody listens to %s any more", ErrNoDaemon, c.path)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%w: %s is for root and, if there is one, the group of the socket", ErrDenied, c.path)
-	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET): // it said so, but was gone before we had asked
+	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		strings.Contains(err.Error(), "server closed idle connection"):
 		return fmt.Errorf("too many connections to %s, or the daemon has just ended", c.path)
 	}
 	var u *url.Error

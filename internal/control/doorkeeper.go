@@ -55,11 +55,8 @@ func newDoorkeeper(l net.Listener) *doorkeeper {
 	return &doorkeeper{Listener: l, in: map[int64]int{}}
 }
 
-// tooMany is the answer to one who is not let in.
-const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n" +
-	"Content-Length: 33\r\n\r\n" + `{"error":"too many connections"}` + "\n"
-
-// Accept returns the next one who is let in.
+// Accept returns the next one who is let in. The others find their connection closed: to tell them why would take waiting for
+// what they ask.
 func (k *doorkeeper) Accept() (net.Conn, error) {
 	for {
 		c, err := k.Listener.Accept()
@@ -70,7 +67,6 @@ func (k *doorkeeper) Accept() (net.Conn, error) {
 		if err == nil && k.admit(p) {
 			return &guest{Conn: c, peer: p, keeper: k}, nil
 		}
-		_, _ = c.Write([]byte(tooMany)) // it fits the socket's buffer: this does not wait
 		_ = c.Close()
 	}
 }

@@ -162,7 +162,7 @@ func hog(path string) (all []net.Conn) {
 			return all
 		}
 		first := make([]byte, 12)
-		if _, err := io.ReadFull(c, first); err != nil || string(first) == "HTTP/1.1 503" {
+		if _, err := io.ReadFull(c, first); err != nil {
 			_ = c.Close()
 			return all
 		}

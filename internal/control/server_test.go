@@ -47,8 +47,8 @@ func client(t testing.TB, path string) (*control.Client, context.Context) {
 // busy is a daemon whose pool has seen traffic, and has been full.
 func busy(t testing.TB) *controltest.Daemon {
 	t.Helper()
-	d := controltest.New(t, 4096, 2<<20)
-	d.Traffic(t, 4000)
+	d := controltest.New(t, 2048, 1<<20)
+	d.Traffic(t, 1500)
 	if s := d.Stats(); s.Rejected["full"] == 0 || s.StoredPages == 0 {
 		t.Fatalf("the traffic has not filled the pool: %+v", s.Rejected)
 	}
@@ -120,7 +120,7 @@ func TestChanges(t *testing.T) {
 	}
 	ch, err := c.Set(ctx, "pool.limit", "3145728")
 	noErr(t, err)
-	if want := (control.Change{Key: "pool.limit", Old: "2097152", New: "3145728", Applied: true}); ch != want || d.Stats().LimitBytes != 3<<20 {
+	if want := (control.Change{Key: "pool.limit", Old: "1048576", New: "3145728", Applied: true}); ch != want || d.Stats().LimitBytes != 3<<20 {
 		t.Errorf("set: %+v, and the limit is %d", ch, d.Stats().LimitBytes)
 	}
 	for name, call := range map[string]struct {

@@ -131,7 +131,7 @@ func groupID(group string) (int, error) {
 func listenLoopback(addr string) (net.Listener, error) {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil {
-		return nil, fmt.Errorf("metrics over TCP on %q: want an address and a port, such as 127.0.0.1:9743: %w", addr, err)
+		return nil, fmt.Errorf("metrics over TCP on %q: want an address and a port, such as 127.0.0.1:9101: %w", addr, err)
 	}
 	if !a.Addr().IsLoopback() {
 		return nil, fmt.Errorf("metrics over TCP on %q: only loopback addresses are offered; put a proxy before it for others", addr)

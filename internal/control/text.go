@@ -25,8 +25,8 @@ func Size(n int64) string {
 	return fmt.Sprintf("%.0f %s", v, units[0])
 }
 
-// span writes how long something has been going on: 3 d 4 h.
-func span(d time.Duration) string {
+// Span writes how long something has been going on: 3 d 4 h.
+func Span(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
@@ -120,9 +120,9 @@ func (s *Status) poolLines(line lineFunc) {
 }
 
 func (s *Status) stateLines(line lineFunc) {
-	up := span(time.Duration(s.UptimeSeconds * float64(time.Second)))
+	up := Span(time.Duration(s.UptimeSeconds * float64(time.Second)))
 	line("state", "%s; zswapd %s, process %d, up %s; the store is %s old and has survived %s", s.State, s.Version, s.PID, up,
-		span(time.Duration(s.UptimeSeconds*float64(time.Second))+s.Started.Sub(s.Since)), counted(int64(s.Restarts), "restart"))
+		Span(time.Duration(s.UptimeSeconds*float64(time.Second))+s.Started.Sub(s.Since)), counted(int64(s.Restarts), "restart"))
 	d := &s.Door
 	if d.Device == "" {
 		line("door", "%s, swap is off", d.Kind)

@@ -61,8 +61,8 @@ func (e everything) Stats() control.Stats {
 
 func busy(t testing.TB) everything {
 	t.Helper()
-	d := controltest.New(t, 4096, 2<<20)
-	d.Traffic(t, 4000)
+	d := controltest.New(t, 2048, 1<<20)
+	d.Traffic(t, 1500)
 	_, err := d.Compact(t.Context())
 	noErr(t, err)
 	return everything{d}
@@ -81,7 +81,7 @@ func TestValues(t *testing.T) {
 	d := busy(t)
 	h := metrics.Handler(d)
 	for range 2 {
-		d.Traffic(t, 1000)
+		d.Traffic(t, 300)
 		s, all := d.Stats(), families(t, scrape(t, h))
 		value := func(name string, labels ...string) float64 {
 			f := all["zswapd_"+name]
@@ -105,7 +105,7 @@ func TestValues(t *testing.T) {
 			"pool_memory_bytes": float64(s.MemoryBytes), "pool_limit_bytes": float64(s.LimitBytes), "held_bytes": float64(s.StoredPages-5) * 4096,
 			"store_pages_total": float64(s.Stores), "load_pages_total": float64(s.Loads), "invalidate_pages_total": float64(s.Invalidated),
 			"pool_limit_hit_total": float64(s.PoolLimitHit), "migrated_objects_total": float64(s.ObjectsMigrated), "restarts_total": 3,
-			"compacted_pages_total": float64(s.PagesCompacted), "swap_size_bytes": 4096 * 4096, "ram_bytes": controltest.RAMBytes, "backing_pages": 5,
+			"compacted_pages_total": float64(s.PagesCompacted), "swap_size_bytes": 2048 * 4096, "ram_bytes": controltest.RAMBytes, "backing_pages": 5,
 		} {
 			if got := value(name); got != want || want == 0 {
 				t.Errorf("%s %v, want %v, not 0", name, got, want)
@@ -195,7 +195,7 @@ func gather(t testing.TB, s metrics.Source) *dto.Histogram {
 // A duration is in a native bucket whose bounds it does not miss by more than 1/32, and below the right classic bounds.
 func TestOneDuration(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for i := range 2000 {
+	for i := range 400 {
 		d := time.Duration(math.Exp(r.Float64() * 24.9)) // to 65 s
 		if i < 40 {
 			d = time.Duration(i)

@@ -101,9 +101,9 @@ func (d *Daemon) begin(signals <-chan os.Signal) (ended bool, err error) {
 // afterwards does what can wait until there is somebody who serves.
 func (d *Daemon) afterwards() {
 	d.warm()
-	d.dropPrivileges()
 	d.told = d.saved.now
-	d.goPublic()
+	d.goPublic() // gives the socket to its group, which takes a privilege
+	d.dropPrivileges()
 	d.instance.note(fmt.Sprintf("process %d serves swap on %s", os.Getpid(), d.door.Device()))
 	if every := sdnotify.Watchdog(); every > 0 {
 		go d.watchdog(every)
