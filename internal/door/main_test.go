@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		finish(workload.Serve(context.Background(), os.Stdin, os.Stdout))
 	}
 	if whole != nil {
-		guard.Protect(guard.Options{SkipIOFlusher: whole.without("io-flusher")})
+		_, unprotected = guard.Protect(guard.Options{SkipIOFlusher: whole.without("io-flusher")})
 	}
 	flag.Parse()
 	os.Setenv(kindEnv, *kindFlag)

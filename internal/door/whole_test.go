@@ -21,6 +21,9 @@ import (
 // whole is set in a test of a whole machine.
 var whole *wholeMachine
 
+// unprotected is what programs are that are not ours: they may swap in their own reclaim, and be killed by the OOM killer.
+var unprotected guard.Before
+
 // wholeMain reads it before there are flags.
 var _ = flag.String("whole", "", `what TestWholeMachine does, as JSON: see wholeMachine. In a virtual machine only; internal/guest does it`)
 
@@ -100,11 +103,12 @@ func TestWholeMachine(t *testing.T) {
 		noErr(t, errors.Join(k.order("leave"), k.ended()))
 	}()
 	log := watchKernelLog(t, deviceIn(k.record))
+	others := watchOthers(t)
 	ended := make(chan outcome, 1)
 	for round := range whole.Rounds {
 		c := workload.Default()
 		c.Bytes, c.Touches, c.Pages, c.Seed = whole.MiB<<20, whole.Touches, whole.Pages, uint64(round+1)
-		go func() { ended <- runWorkload(c, launch.Spec{}, time.Minute, say) }()
+		go func() { ended <- runWorkload(c, launch.Spec{Undo: unprotected.String()}, wholeStill, say) }()
 		kills := 0
 		for then := time.After(pause(r.IntN)); ; {
 			select {
@@ -138,10 +142,56 @@ func TestWholeMachine(t *testing.T) {
 			t.Errorf("the kernel says: %s", line)
 		}
 	}
+	others(whole.Rounds)
 	noErr(t, k.reach(first))
 	fmt.Printf("the server: %+v\n", k.server.last)
 	_, err := k.close()
 	noErr(t, err)
+}
+
+// wholeStill is how long the workload may not come along, on a machine that is emulated and, with its pool full, crawls.
+const wholeStill = 2 * time.Minute
+
+// watchOthers starts a small program again and again: whoever else is on the machine must get on. The function that it returns ends
+// that, prints the longest time that one took, and fails the test if the OOM killer has killed more than the workload, and that
+// only if it was too large.
+func watchOthers(t *testing.T) (end func(rounds int)) {
+	t.Helper()
+	before := oomKills(t)
+	var longest time.Duration
+	runs := 0
+	stop := again(func() time.Duration {
+		begin := time.Now()
+		p, err := launch.Start(launch.Spec{Args: []string{"true"}, Undo: unprotected.String()})
+		if err == nil {
+			_, err = p.Wait()
+		}
+		if err != nil {
+			t.Errorf("another program: %v", err)
+		}
+		longest = max(longest, time.Since(begin))
+		runs++
+		return time.Second
+	})
+	return func(rounds int) {
+		t.Helper()
+		stop()
+		kills := oomKills(t) - before
+		fmt.Printf("another program ran %d times, in %v at most; the OOM killer has killed %d\n", runs, longest, kills)
+		if want := map[bool]int{true: rounds}[whole.Dies]; kills != want {
+			t.Errorf("the OOM killer has killed %d processes, want %d", kills, want)
+		}
+	}
+}
+
+func oomKills(t *testing.T) (n int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/vmstat")
+	noErr(t, err)
+	_, rest, _ := strings.Cut(string(text), "\noom_kill ")
+	_, err = fmt.Sscan(rest, &n)
+	noErr(t, err)
+	return n
 }
 
 // standbyEnv makes a server a standby, and standbyHeap is the heap that it has when it begins.

@@ -22,7 +22,7 @@ const (
 	warmThreads = 16       // OS threads for the Go scheduler to take
 	warmPauses  = 500      // of 200 µs, that they wait for each other at most
 	heapSlack   = 16 << 20 // beyond what the runtime has, before it collects
-	sparseFrom  = 1 << 19  // larger private mappings are tables of the runtime that it uses little of
+	sparseFrom  = 8 << 20  // larger private mappings are tables of the runtime that it uses little of
 )
 
 // Warm faults in all that the program needs to run: its code, its data, heap bytes of free Go heap to work in, and threads;

@@ -80,6 +80,27 @@ func TestWarm(t *testing.T) {
 	}
 }
 
+// What the runtime allocates for good, such as what it learns when a type is first asked for an interface, comes in pieces of 256
+// KiB, which the kernel joins to mappings of some MiB. In a server that was refused its first page such a piece was missing:
+// errors.Is asked, and the thread that served waited for a page that waited for it. Tables that are all but empty stay out.
+func TestWanted(t *testing.T) {
+	const heap = 0xc000100000
+	for _, c := range []struct {
+		start, size uintptr
+		perms, path string
+		want        bool
+	}{
+		{0x7f0000000000, 640 << 10, "rw-p", "", true}, {0x7f0000000000, 3 << 20, "rw-p", "", true},
+		{0x7f0000000000, 32 << 20, "rw-p", "", false}, {0x7f0000000000, 32 << 20, "r-xp", "/bin/a", true},
+		{0xc000000000, 64 << 20, "rw-p", "", true}, {0x7f0000000000, 4096, "---p", "", false}, {0x7f0000000000, 4096, "rw-s", "/memfd:a", false},
+	} {
+		m := mapping{start: c.start, end: c.start + c.size, perms: c.perms, path: c.path}
+		if got := m.wanted(heap); got != c.want {
+			t.Errorf("%+v: %t", m, got)
+		}
+	}
+}
+
 func TestParseMapping(t *testing.T) {
 	for line, want := range map[string]mapping{
 		"c000000000-c000400000 rw-p 00000000 00:00 0 ":                            {start: 0xc000000000, end: 0xc000400000, perms: "rw-p"},

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -34,7 +35,7 @@ func (p pressure) run(t *testing.T) (output string, stalled bool) {
 		t.Fatal(err)
 	}
 	v := vm{
-		memory: p.memory, cpus: p.cpus, limit: 20 * time.Minute, stall: p.expectedStall,
+		memory: p.memory, cpus: p.cpus, limit: 30 * time.Minute, stall: p.expectedStall,
 		files: map[string]string{"door.test": testBinary(t, "door")},
 		run: `echo 30 >/proc/sys/kernel/hung_task_timeout_secs
 modprobe -a fuse loop ublk_drv
@@ -46,19 +47,19 @@ export ZSWAPD_TEST_ROOT=required
 	return v.boot(t)
 }
 
-// The whole machine swaps to us, twice its memory, and our server is killed in the middle of it.
+// The whole machine swaps to us, twice its memory, and our server is killed in the middle of it; or the pool cannot hold it, and the
+// workload must be ended for it, and nobody else.
 func TestPressure(t *testing.T) {
 	for _, cpus := range []int{1, 2} {
 		for name, p := range map[string]pressure{
 			"runs":   {MiB: 1024, Touches: 5000, Rounds: 1},
 			"killed": {MiB: 1024, Touches: 5000, Rounds: 1, Kills: 10},
+			"full":   {MiB: 1024, Touches: 5000, Rounds: 1, Pages: "random", Limit: 128, Dies: true}, // more than memory and pool hold
 		} {
 			t.Run(fmt.Sprintf("%s on %d CPUs", name, cpus), func(t *testing.T) {
-				p.memory, p.cpus, p.Swap, p.Pages = 512, cpus, 1536, "sparse"
+				p.memory, p.cpus, p.Swap, p.Pages = 512, cpus, 1536, cmp.Or(p.Pages, "sparse")
 				p.Without = strings.Split(*without, ",")
-				if p.Limit == 0 {
-					p.Limit = 320
-				}
+				p.Limit = cmp.Or(p.Limit, 320)
 				output, _ := p.run(t)
 				t.Log(tail(output, 1500))
 			})

@@ -107,7 +107,7 @@ func testBinary(t *testing.T, pkg string) string {
 		t.Skip("needs -guest")
 	}
 	path := filepath.Join(t.TempDir(), pkg+".test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", path, "../"+pkg)
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-o", path, "../"+pkg)
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
