@@ -16,18 +16,17 @@ echo begin
 echo 30 >/proc/sys/kernel/hung_task_timeout_secs
 modprobe -a fuse loop ublk_drv
 sysctl -q vm.min_free_kbytes=16384 vm.watermark_boost_factor=0
-daemon() { local w text; read -r -a w <run/serve.lock && [ "${w[2]}" = serves ] && echo "${w[1]}"; }
-mkdir -m 700 run
-./zswapd serve --keeper --state $PWD/run --set control.socket=$PWD/run/control.sock --set swap.size=1536MiB \
+daemon() { local w text; read -r -a w </run/test/serve.lock 2>/dev/null && [ "${w[2]}" = serves ] && echo "${w[1]}"; }
+./zswapd serve --keeper --state /run/test --set control.socket=/run/test/control.sock --set swap.size=1536MiB \
 	--set pool.max_pool_size=320MiB --set pool.allow_over_half=true &
 keeper=$!
 for i in {1..120}; do [ -n "$(daemon 2>/dev/null)" ] && break; kill -0 $keeper || break; sleep 1; echo wait; done
 cat /proc/swaps
-sleep 20 # for the standby
+sleep 10 # for the standby
 ./zswapd __workload <workload.json >result &
 workload=$!
 for kill in {1..5}; do
-	sleep 12
+	sleep 8
 	kill -0 $workload 2>/dev/null || break
 	was=$(daemon); echo "kill $was"; kill -9 "$was"
 	for i in {1..60}; do now=$(daemon); [ "$now" != "$was" ] && break; sleep 1; done
@@ -40,7 +39,7 @@ wait %3 2>/dev/null
 kill $keeper; wait $keeper || echo "FAIL the keeper: exit code $?"
 grep -q '"failures":0' result || echo "FAIL pages are wrong"
 [ "$(wc -l </proc/swaps)" = 1 ] || echo "FAIL swap is on"
-rmdir run || echo "FAIL files are left"
+rmdir /run/test || echo "FAIL files are left"
 tail -c 600 result
 `
 
