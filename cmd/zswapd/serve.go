@@ -59,7 +59,7 @@ func serveCommand(code *int) *cobra.Command {
 	f.StringArrayVar(&o.set, "set", nil, "KEY=VALUE, which counts more than the configuration; more than once if you like")
 	f.BoolVar(&o.keeper, "keeper", false, "keep what must outlive the daemon, and start it anew when it dies: where there is no systemd")
 	f.DurationVar(&o.watchdog, "watchdog", 30*time.Second, "of the keeper: a daemon whose requests stand still for so long is replaced; 0 for never")
-	f.BoolVar(&o.standby, "standby", false, "of the keeper: have the next daemon ready beside the one that serves, in 20 MiB; always with ublk, where none could be started while the machine has no memory")
+	f.BoolVar(&o.standby, "standby", false, "of the keeper: have the next daemon ready beside the one that serves, in 20 MiB; always so with ublk")
 	f.StringVar(&o.state, "state", swapdev.DefaultDir, "folder of records of what was made")
 	_ = f.MarkHidden("state")
 	return c

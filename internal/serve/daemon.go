@@ -65,7 +65,10 @@ type Daemon struct {
 // Run serves until it is told to stop, or to hand over, and returns the exit code of the process. guard.Protect and what is
 // in doc.go's first column must have been called.
 func Run(o Options) (code int, err error) {
-	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1), over: make(chan struct{}), code: sdnotify.HandOver}
+	d := &Daemon{
+		o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{},
+		orders: make(chan func()), drained: make(chan error, 1), over: make(chan struct{}), code: sdnotify.HandOver,
+	}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
 	ended, err := d.begin(signals)
