@@ -59,6 +59,7 @@ func serveCommand(code *int) *cobra.Command {
 	f.StringArrayVar(&o.set, "set", nil, "KEY=VALUE, which counts more than the configuration; more than once if you like")
 	f.BoolVar(&o.keeper, "keeper", false, "keep what must outlive the daemon, and start it anew when it dies: where there is no systemd")
 	f.DurationVar(&o.watchdog, "watchdog", 30*time.Second, "of the keeper: a daemon whose requests stand still for so long is replaced; 0 for never")
+	f.BoolVar(&o.standby, "standby", false, "of the keeper: have the next daemon ready beside the one that serves, in 20 MiB; always so with ublk")
 	f.StringVar(&o.state, "state", swapdev.DefaultDir, "folder of records of what was made")
 	_ = f.MarkHidden("state")
 	return c
@@ -68,6 +69,7 @@ type serveFlags struct {
 	config, state string
 	set           []string
 	keeper        bool
+	standby       bool
 	watchdog      time.Duration
 }
 
@@ -116,6 +118,8 @@ func runDaemon(f *serveFlags) (code int, err error) {
 		}
 	}
 	o.Keeper, _ = strconv.Atoi(os.Getenv(keeper.Env))
+	_, o.Await = os.LookupEnv(keeper.StandbyEnv)
+	o.Standby = f.standby
 	o.Log = logs.New(os.Stderr, logs.Journal(os.Stderr))
 	defer o.Log.Close()
 	return serve.Run(o)

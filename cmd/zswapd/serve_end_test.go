@@ -140,8 +140,14 @@ func TestServeWithoutKeeper(t *testing.T) {
 
 // TestServeAndKeeperKilled: what was swapped out is lost, which who had it is told; nothing hangs, and the next start cleans up.
 func TestServeAndKeeperKilled(t *testing.T) {
+	t.Run("alone", func(t *testing.T) { testServeAndKeeperKilled(t) })
+	t.Run("standby", func(t *testing.T) { testServeAndKeeperKilled(t, "--standby") }) // which must not keep what nobody serves
+}
+
+func testServeAndKeeperKilled(t *testing.T, args ...string) {
 	state := newState(t)
-	s := startService(t, binary, state, "--keeper")
+	s := startService(t, binary, state, append(args, "--keeper")...)
+	s.wait("to be complete", func() bool { return len(s.processes()) == 2+len(args) })
 	l := loadtest.Start(t, newState(t), binary, workloadName)
 	s.wait("to have pages", func() bool { return s.used() > 16<<20 })
 	r := s.record()

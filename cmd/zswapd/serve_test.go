@@ -44,17 +44,22 @@ func TestServe(t *testing.T) {
 
 // TestServeKilled kills the daemon again and again while a verified workload swaps. No page is wrong, no I/O fails.
 func TestServeKilled(t *testing.T) {
-	serveKilled(t, *killsFlag)
+	t.Run("alone", func(t *testing.T) { serveKilled(t, *killsFlag, false) })
+	t.Run("standby", func(t *testing.T) { serveKilled(t, *killsFlag, true, "--standby") })
 }
 
 // serveKilled is TestServeKilled with a service that was started with some arguments more.
-func serveKilled(t *testing.T, kills int, args ...string) {
+func serveKilled(t *testing.T, kills int, standby bool, args ...string) {
 	state := newState(t)
 	s, r := startService(t, binary, state, append(args, "--keeper")...), newRand(t)
 	log, l := loadtest.WatchKernelLog(t, s.device), loadtest.Start(t, newState(t), binary, workloadName)
 	var outages []time.Duration
 	for range kills {
 		time.Sleep(50*time.Millisecond + time.Duration(r.Int64N(int64(100*time.Millisecond))))
+		if standby && r.IntN(2) == 0 {
+			s.wait("to have a standby", func() bool { return len(s.processes()) == 3 })
+			time.Sleep(time.Duration(r.Int64N(int64(500 * time.Millisecond)))) // ready, or not quite
+		}
 		l.GoesOn(t)
 		was := s.daemon()
 		at := time.Now()
@@ -77,6 +82,11 @@ func serveKilled(t *testing.T, kills int, args ...string) {
 	}
 	s.stop()
 	mustContain(t, s.log.String(), "serving "+s.device+" again", "was ended by killed: starting the next one")
+	if ready := strings.Count(s.log.String(), "which was ready, goes on"); standby && ready == 0 {
+		t.Error("no standby went on")
+	} else if standby {
+		t.Logf("%d standbys went on", ready)
+	}
 	slices.Sort(outages)
 	t.Logf("%d kills; until the next one had settled: median %v, longest %v", kills, outages[len(outages)/2], outages[len(outages)-1])
 	t.Logf("%d rounds, %d pages compared, slowest touch %v, %d stray kills", l.Rounds, l.Verified, l.Slowest, l.StrayKills)

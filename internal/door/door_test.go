@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -182,7 +183,20 @@ func TestAdoptClosed(t *testing.T) {
 	}
 	p.record, err = swapdev.Resume(os.NewFile(uintptr(held[RunHandle]), RunHandle))
 	noErr(t, err)
-	p.end(t)
+	if kind() == FUSE {
+		p.end(t)
+		return
+	}
+	// A loop device goes with its last user. A ublk device is for Clean.
+	r := p.record.Record()
+	noErr(t, p.record.Release())
+	report, err := swapdev.Clean(t.Context(), p.state, swapdev.CleanOptions{})
+	if noErr(t, err); len(report) != 1 || !strings.Contains(report[0], "removed "+r.UBLK) {
+		t.Errorf("cleaned: %q", report)
+	}
+	noErr(t, errors.Join(p.pool.Check(), p.pool.Close()))
+	nothingLeft(t, r)
+	emptyState(t, p.state)
 }
 
 // What is over io_uring dies with its server, so it is not offered to a keeper.

@@ -10,6 +10,12 @@
 //	Warm      when all is set up: faults in whatever we may touch, so that we never wait for a free page
 //	Provider  on the one thread that does wait for free pages
 //
+// and, for a service, against others:
+//
+//	LimitPowers  before it is executed: no more capabilities than a service needs, for good
+//	DropPowers   when it serves: those that it needs no longer
+//	Hide         nobody of its own user looks into it
+//
 // The steps, what the kernel gives for each, and what it needs:
 //
 //	io-flusher    PR_SET_IO_FLUSHER: our allocations never wait for swap-out or  CAP_SYS_RESOURCE

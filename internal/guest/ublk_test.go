@@ -17,7 +17,11 @@ func inUBLKGuest(t *testing.T, cpus int, pkg, pattern, flags string) {
 		run: `echo 30 >/proc/sys/kernel/hung_task_timeout_secs
 modprobe -a fuse loop
 export ZSWAPD_TEST_ROOT=required ZSWAPD_TEST_UBLK=required
+(while sleep 10; do echo .; done) & # the tests have a time limit of their own, and are quiet until then
 ./` + pkg + `.test -test.v -test.timeout 10m -test.run '` + pattern + `' ` + flags + `
+code=$?
+kill %1
+exit $code
 `,
 	}
 	output, _ := v.boot(t)

@@ -20,34 +20,39 @@ type child struct {
 	ready   bool
 	heard   time.Time // when it said something last
 	aborted bool
+	dead    chan struct{} // closed when it is
 
 	mu   sync.Mutex
 	done bool // reaped: its number may be somebody else's. Guarded by mu
 }
 
 // ending is how a daemon ended.
-type ending struct{ status unix.WaitStatus }
-
-func (e ending) text(pid int) string {
-	if e.status.Signaled() {
-		return fmt.Sprintf("process %d was ended by %v", pid, e.status.Signal())
-	}
-	return fmt.Sprintf("process %d ended with exit code %d", pid, e.status.ExitStatus())
+type ending struct {
+	child  *child
+	status unix.WaitStatus
 }
 
-// start starts a daemon, which tells ended when it is dead.
-func start(program string, args []string, socket string, watchdog time.Duration, s *store, ended chan<- ending) (*child, error) {
-	names, fds := s.list()
-	env := append(os.Environ(), sdnotify.Environment(socket, watchdog)...)
+func (e ending) text() string {
+	if e.status.Signaled() {
+		return fmt.Sprintf("process %d was ended by %v", e.child.pid, e.status.Signal())
+	}
+	return fmt.Sprintf("process %d ended with exit code %d", e.child.pid, e.status.ExitStatus())
+}
+
+// spawn starts a daemon, or a standby, with all that is in store. The loop is told when it is dead.
+func (k *keeper) spawn(program string, more ...string) (*child, error) {
+	names, fds := k.store.list()
+	env := append(os.Environ(), sdnotify.Environment(k.socket.path, k.Watchdog)...)
+	env = append(env, more...)
 	env = append(env, sdnotify.ListenEnvironment(names)...)
 	env = append(env, fmt.Sprintf("%s=%d", Env, os.Getpid()))
-	shim := append([]string{args[0], sdnotify.Shim, program}, args...)
+	shim := append([]string{k.Args[0], sdnotify.Shim, program}, k.Args...)
 	pid, err := syscall.ForkExec("/proc/self/exe", shim, &syscall.ProcAttr{Env: env, Files: append([]uintptr{0, 1, 2}, fds...)})
 	if err != nil {
 		return nil, err
 	}
-	c := &child{pid: pid, program: program, heard: time.Now()}
-	go c.wait(ended)
+	c := &child{pid: pid, program: program, heard: time.Now(), dead: make(chan struct{})}
+	go c.wait(k.ended)
 	return c, nil
 }
 
@@ -66,7 +71,8 @@ func (c *child) wait(ended chan<- ending) {
 	}
 	c.done = true
 	c.mu.Unlock()
-	ended <- ending{status}
+	close(c.dead)
+	ended <- ending{c, status}
 }
 
 func (c *child) signal(s unix.Signal) {

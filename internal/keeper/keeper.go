@@ -34,6 +34,7 @@ type keeper struct {
 	program string // to be started next
 	tried   string // that the daemon asked for and that was not ready yet; "": none
 	child   *child // nil between two
+	standby standby
 	ended   chan ending
 	signals chan os.Signal
 	pending []unix.Signal // to be passed on
@@ -47,7 +48,7 @@ var passedOn = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1,
 
 // Run keeps a daemon until it is done, and returns its exit code.
 func Run(o Options) (code int, err error) {
-	k := &keeper{Options: o, program: o.Program, ended: make(chan ending, 1), signals: make(chan os.Signal, 8)}
+	k := &keeper{Options: o, program: o.Program, ended: make(chan ending, 8), signals: make(chan os.Signal, 8)}
 	signal.Notify(k.signals, passedOn...)
 	sdnotify.ClearEnvironment() // what a manager of ours said is not the daemon's
 	signal.Ignore(unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
@@ -59,6 +60,7 @@ func Run(o Options) (code int, err error) {
 		k.Say("keeper: " + err.Error())
 	}
 	defer k.store.removeAll()
+	defer k.endStandby()
 	return k.loop()
 }
 
@@ -81,6 +83,10 @@ func (k *keeper) loop() (code int, err error) {
 			k.passOn()
 		case e := <-k.ended:
 			k.socket.receive(k.hear) // what it said before
+			if e.child != k.child {
+				k.standby.ended(e.child)
+				continue
+			}
 			if done, code := k.bury(e); done {
 				return code, nil
 			}
@@ -100,7 +106,7 @@ func (k *keeper) start() (err error) {
 	if k.tried != "" {
 		program = k.tried
 	}
-	k.child, err = start(program, k.Args, k.socket.path, k.Watchdog, &k.store, k.ended)
+	k.child, err = k.spawn(program)
 	if err != nil && k.store.empty() {
 		return fmt.Errorf("keeper: start %s: %w", program, err)
 	}
@@ -113,10 +119,17 @@ func (k *keeper) start() (err error) {
 
 // hear does what the daemon asks for.
 func (k *keeper) hear(p *packet) {
+	m := sdnotify.ParseMessage(string(p.text))
+	if k.standby.is(p.pid) {
+		k.standby.ready = k.standby.ready || m.Prepared
+		return
+	}
 	if k.child == nil || p.pid != k.child.pid {
 		return
 	}
-	m := sdnotify.ParseMessage(string(p.text))
+	if m.Store || m.Remove { // what it holds is no longer what there is
+		k.endStandby()
+	}
 	k.child.heard = time.Now()
 	switch {
 	case m.Store && m.Name != "":
@@ -135,6 +148,8 @@ func (k *keeper) hear(p *packet) {
 			k.program, k.tried = k.tried, ""
 		}
 	}
+	k.standby.wanted = k.standby.wanted || m.WantStandby
+	k.startStandby()
 }
 
 // passOn passes signals on. One that takes over from another is not disturbed until it is ready: it may not listen yet.
@@ -164,16 +179,23 @@ func (k *keeper) bury(e ending) (done bool, code int) {
 	}
 	if k.store.empty() && code != sdnotify.HandOver {
 		if e.status.Signaled() {
-			k.Say(fmt.Sprintf("keeper: %s", e.text(c.pid)))
+			k.Say(fmt.Sprintf("keeper: %s", e.text()))
 			return true, 128 + int(e.status.Signal())
 		}
 		return true, code
 	}
-	if code != sdnotify.HandOver {
-		k.Say(fmt.Sprintf("keeper: %s: starting the next one", e.text(c.pid)))
+	if code == sdnotify.HandOver { // it wants another program, or its own file anew
+		k.endStandby()
+		return false, 0
 	}
 	if !c.ready {
 		k.backoff.failed()
 	}
+	if k.tried == "" && k.promote() {
+		k.Say(fmt.Sprintf("keeper: %s: process %d, which was ready, goes on", e.text(), k.child.pid))
+		return false, 0
+	}
+	k.endStandby()
+	k.Say(fmt.Sprintf("keeper: %s: starting the next one", e.text()))
 	return false, 0
 }

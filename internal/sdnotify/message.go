@@ -17,7 +17,13 @@ const (
 	fdNoPoll = "FDPOLL=0" // or the manager polls it, and drops it when it looks dead
 	fdName   = "FDNAME="
 	barrier  = "BARRIER=1"
-	binary   = "X_ZSWAPD_BINARY=" // ours: systemd ignores it
+
+	// Ours: systemd ignores them.
+	binary = "X_ZSWAPD_BINARY="
+	// WantStandby asks our keeper to have the next daemon ready while this one serves. Prepared is what that says when it is:
+	// it then waits for GoOn, a signal.
+	WantStandby = "X_ZSWAPD_STANDBY=1"
+	Prepared    = "X_ZSWAPD_PREPARED=1"
 )
 
 // Status returns the line that tells people how the service is.
@@ -36,6 +42,7 @@ const (
 type Message struct {
 	Ready, Stopping, Pet   bool
 	Store, Remove, Barrier bool
+	WantStandby, Prepared  bool
 	Name                   string // of the descriptors to store or remove
 	Status, Binary         string
 }
@@ -45,6 +52,7 @@ func ParseMessage(text string) (m Message) {
 	lines := strings.Split(text, "\n")
 	m.Ready, m.Stopping, m.Pet = slices.Contains(lines, Ready), slices.Contains(lines, Stopping), slices.Contains(lines, Pet)
 	m.Store, m.Remove, m.Barrier = slices.Contains(lines, fdStore), slices.Contains(lines, fdRemove), slices.Contains(lines, barrier)
+	m.WantStandby, m.Prepared = slices.Contains(lines, WantStandby), slices.Contains(lines, Prepared)
 	for _, line := range lines {
 		if v, ok := strings.CutPrefix(line, fdName); ok && validName(v) {
 			m.Name = v

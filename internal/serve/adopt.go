@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zswapd/zswapd/internal/config"
-	"github.com/zswapd/zswapd/internal/door"
+	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/zpool"
@@ -22,10 +22,20 @@ var began = time.Now()
 
 // takeOver goes on where another daemon ended. If that had no swap yet, or none any more, it gives up what was handed over:
 // then a new door is to be opened, or, if that daemon was told to stop, this is the end.
-func (d *Daemon) takeOver() (adopted, ended bool, err error) {
+func (d *Daemon) takeOver(signals <-chan os.Signal) (adopted, ended bool, err error) {
 	before, err := readSaved(d.handed(savedHandle))
 	if err != nil {
 		return false, false, err
+	}
+	if d.o.Await {
+		on, err := d.standBy(before, signals)
+		if err != nil || !on {
+			return false, true, err
+		}
+		if before, err = readSaved(d.handed(savedHandle)); err != nil {
+			return false, false, err
+		}
+		defer guard.Calm()
 	}
 	for name := range d.o.Handed {
 		d.handles = append(d.handles, name)
@@ -71,9 +81,7 @@ func (d *Daemon) adopt(before saved) (err error) {
 	}
 	d.config = c
 	_ = d.setLogLevel(c)
-	o := d.poolWork(poolOptions(c))
-	o.Backing = d.adoptBacking()
-	store, err := zpool.Prepare(os.NewFile(uintptr(d.handed(door.StoreHandle)), door.StoreHandle), o)
+	store, err := d.openStore(c)
 	if err != nil {
 		return err
 	}
@@ -84,10 +92,14 @@ func (d *Daemon) adopt(before saved) (err error) {
 	d.pool = pool
 	d.pool.SetWipeOnFree(c.Pool.WipeOnFree)
 	opened := time.Now()
-	d.saved = &savedFile{f: os.NewFile(uintptr(d.handed(savedHandle)), savedHandle), now: before}
-	d.openHold()
-	run := os.NewFile(uintptr(d.handed(door.RunHandle)), door.RunHandle)
-	if d.door, err = door.Adopt(d.doorHandle(), run, d.doorOptions()); err != nil {
+	if d.saved == nil {
+		d.saved = &savedFile{f: d.handedFile(savedHandle)}
+	}
+	d.saved.now = before
+	if d.hold == nil {
+		d.openHold()
+	}
+	if d.door, err = d.adoptDoor(); err != nil {
 		return err
 	}
 	serving := d.door.Serving()
@@ -98,8 +110,12 @@ func (d *Daemon) adopt(before saved) (err error) {
 	for _, one := range unknown {
 		d.log.Warn("a setting that this program does not know: " + one)
 	}
-	d.log.Info(fmt.Sprintf("serving %s again, %v after this program began: %s in %s of memory, read in %v, taken over in %v; restart %d",
-		d.door.Device(), round(serving.Sub(began)), report.Bytes(int64(found.Pages*zpool.PageSize)), report.Bytes(d.pool.Stats().MemoryBytes),
+	since := began
+	if d.o.Await {
+		since = start
+	}
+	d.log.Info(fmt.Sprintf("serving %s again, %v after it began: %s in %s of memory, read in %v, taken over in %v; restart %d",
+		d.door.Device(), round(serving.Sub(since)), report.Bytes(int64(found.Pages*zpool.PageSize)), report.Bytes(d.pool.Stats().MemoryBytes),
 		round(opened.Sub(start)), round(serving.Sub(opened)), d.saved.now.Restarts))
 	if found.Lost > 0 || found.Unclaimed > 1 {
 		d.log.Error(fmt.Sprintf("the store was damaged: %d pages are lost, and %d objects are nobody's", found.Lost, found.Unclaimed))
@@ -127,7 +143,7 @@ func round(t time.Duration) time.Duration { return t.Round(100 * time.Microsecon
 
 // giveUp closes all copies of what was handed over, the manager's first, and cleans up after whoever had it.
 func (d *Daemon) giveUp() error {
-	err := d.unkeep()
+	err := errors.Join(d.unkeep(), d.unprepare())
 	for _, fd := range d.o.Handed {
 		err = errors.Join(err, unix.Close(fd))
 	}

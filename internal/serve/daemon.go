@@ -37,7 +37,8 @@ type Daemon struct {
 	config  *config.Config    // the last one that was right
 	pending map[string]string // of its settings those that are not in force, and what is
 
-	handles  []string // that are in the manager's store
+	prepared *prepared // of a standby
+	handles  []string  // that are in the manager's store
 	instance *instance
 	saved    *savedFile
 	record   *swapdev.Run
@@ -64,10 +65,13 @@ type Daemon struct {
 // Run serves until it is told to stop, or to hand over, and returns the exit code of the process. guard.Protect and what is
 // in doc.go's first column must have been called.
 func Run(o Options) (code int, err error) {
-	d := &Daemon{o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{}, orders: make(chan func()), drained: make(chan error, 1), over: make(chan struct{}), code: sdnotify.HandOver}
+	d := &Daemon{
+		o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{},
+		orders: make(chan func()), drained: make(chan error, 1), over: make(chan struct{}), code: sdnotify.HandOver,
+	}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
-	ended, err := d.begin()
+	ended, err := d.begin(signals)
 	if err != nil {
 		return 1, err
 	}
@@ -76,16 +80,20 @@ func Run(o Options) (code int, err error) {
 	}
 	d.setState(StateServing)
 	d.code = 0
-	d.notify(sdnotify.Ready)
+	if d.wantStandby() {
+		d.notify(sdnotify.Ready, sdnotify.WantStandby)
+	} else {
+		d.notify(sdnotify.Ready)
+	}
 	d.afterwards()
 	d.loop(signals)
 	return d.code, d.goPrivate()
 }
 
 // begin opens a door or adopts one.
-func (d *Daemon) begin() (ended bool, err error) {
+func (d *Daemon) begin(signals <-chan os.Signal) (ended bool, err error) {
 	if len(d.o.Handed) > 0 {
-		adopted, ended, err := d.takeOver()
+		adopted, ended, err := d.takeOver(signals)
 		if adopted || ended || err != nil {
 			return ended, err
 		}
@@ -96,9 +104,9 @@ func (d *Daemon) begin() (ended bool, err error) {
 // afterwards does what can wait until there is somebody who serves.
 func (d *Daemon) afterwards() {
 	d.warm()
-	d.dropPrivileges()
 	d.told = d.saved.now
-	d.goPublic()
+	d.goPublic() // gives the socket to its group, which takes a privilege
+	d.dropPrivileges()
 	d.instance.note(fmt.Sprintf("process %d serves swap on %s", os.Getpid(), d.door.Device()))
 	if every := sdnotify.Watchdog(); every > 0 {
 		go d.watchdog(every)

@@ -10,8 +10,9 @@
 //
 // # What must outlive the process
 //
-// The handles of the door (see package door), and two of ours:
+// The handles of the door (see package door), and three of ours:
 //
+//	namespace  of mounts: that of a unit would go with its last process, and with it the meaning of names in /proc/swaps
 //	saved      the settings in force, and how far it had come: a successor goes by it, and reads files when it serves
 //	instance   the lock by which a second daemon is refused
 //

@@ -15,8 +15,9 @@ import (
 
 // Names of our own handles; the others are the door's.
 const (
-	savedHandle    = "saved"
-	instanceHandle = "instance"
+	savedHandle     = "saved"
+	instanceHandle  = "instance"
+	namespaceHandle = "namespace" // of mounts, in which the names of the device and of the records mean something
 )
 
 // open makes a pool and opens its door. If it fails, all is undone.
@@ -101,8 +102,14 @@ func (d *Daemon) keep(handles []door.Handle) error {
 	if err := d.saved.change(func(s *saved) { s.Device = deviceIn(d.record.Record()) }); err != nil {
 		return err
 	}
-	d.handles = []string{savedHandle, instanceHandle}
-	err := errors.Join(
+	namespace, err := os.Open("/proc/self/ns/mnt")
+	if err != nil {
+		return err
+	}
+	defer namespace.Close()
+	d.handles = []string{savedHandle, instanceHandle, namespaceHandle}
+	err = errors.Join(
+		d.o.Manager.Store(namespaceHandle, int(namespace.Fd())),
 		d.o.Manager.Store(savedHandle, int(d.saved.f.Fd())),
 		d.o.Manager.Store(instanceHandle, int(d.instance.f.Fd())),
 	)

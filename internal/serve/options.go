@@ -18,6 +18,9 @@ type Options struct {
 	Handed   map[string]int    // descriptors that the manager has handed over: sdnotify.Listen
 	Keeper   int               // process number of our own keeper; 0: there is none
 
+	Standby bool // a standby is wanted, whatever the door
+	Await   bool // this is one: be ready, and go on when the keeper says so
+
 	// Load reads the configuration anew. Its error tells every problem at once, and then nothing changes.
 	Load func() (*config.Config, error)
 }

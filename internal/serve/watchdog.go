@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/zswapd/zswapd/internal/sdnotify"
 )
 
@@ -63,12 +61,7 @@ func (d *Daemon) watchdog(limit time.Duration) {
 
 // watchKeeper says so when the keeper is gone.
 func (d *Daemon) watchKeeper() {
-	fd, err := unix.PidfdOpen(d.o.Keeper, 0)
-	for err == nil {
-		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); n > 0 {
-			break
-		}
-	}
+	waitForEnd(d.o.Keeper)
 	text := fmt.Sprintf("the keeper, process %d, is gone: this daemon serves on, but nobody replaces it. If it ends now, "+
 		"what is swapped out is lost. Stop it in a quiet moment (zswapd stop, or kill -TERM %d), and start anew", d.o.Keeper, os.Getpid())
 	d.log.Error(text)

@@ -1,0 +1,128 @@
+package serve
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/door"
+	"github.com/zswapd/zswapd/internal/guard"
+	"github.com/zswapd/zswapd/internal/keeper"
+	"github.com/zswapd/zswapd/internal/sdnotify"
+	"github.com/zswapd/zswapd/zpool"
+)
+
+// prepared is what a standby has of a daemon that still serves.
+type prepared struct {
+	store *zpool.Standby
+	door  *door.Standby
+}
+
+const (
+	refreshEvery = time.Second
+	standbyHeap  = 12 << 20 // bytes of heap that a standby has when it begins
+)
+
+// standBy takes all that it takes to go on where another daemon ends, and waits until it does. It reports whether that was
+// so; else it is the end.
+func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err error) {
+	go func() { // or what it holds would outlive both, and nobody would serve
+		waitForEnd(d.o.Keeper)
+		os.Exit(1)
+	}()
+	c, _, err := before.config()
+	if err != nil {
+		return false, err
+	}
+	d.config = c
+	d.saved = &savedFile{f: os.NewFile(uintptr(d.handed(savedHandle)), savedHandle), now: before}
+	d.openHold()
+	p := new(prepared)
+	if p.store, err = d.prepareStore(c); err != nil {
+		return false, err
+	}
+	if p.door, err = door.Prepare(d.doorHandle(), d.doorOptions()); err != nil {
+		return false, err
+	}
+	d.prepared = p
+	if err := errors.Join(p.store.Refresh(), guard.Warm(standbyHeap)); err != nil {
+		return false, err
+	}
+	d.notify(sdnotify.Prepared)
+	for {
+		select {
+		case s := <-signals:
+			if s != keeper.GoOn {
+				return false, nil
+			}
+			if before.Door == config.DoorUBLK {
+				_ = guard.Hurry() // until it serves; it has all but a little of what it takes
+			}
+			return true, nil
+		case <-time.After(refreshEvery):
+			if err := p.store.Refresh(); err != nil {
+				return false, err
+			}
+		}
+	}
+}
+
+// unprepare closes what a standby has, and what was handed over for it.
+func (d *Daemon) unprepare() error {
+	if d.prepared == nil {
+		return nil
+	}
+	err := errors.Join(d.prepared.store.Close(), d.prepared.door.Close(), d.saved.f.Close(), d.hold.Close())
+	for _, name := range []string{door.StoreHandle, door.FUSEHandle, door.UBLKHandle, door.BackingHandle, savedHandle} {
+		delete(d.o.Handed, name)
+	}
+	d.prepared, d.saved, d.hold = nil, nil, nil
+	return err
+}
+
+// openStore returns what was prepared, or prepares it now.
+func (d *Daemon) openStore(c *config.Config) (*zpool.Standby, error) {
+	if d.prepared != nil {
+		return d.prepared.store, nil
+	}
+	return d.prepareStore(c)
+}
+
+func (d *Daemon) prepareStore(c *config.Config) (*zpool.Standby, error) {
+	o := d.poolWork(poolOptions(c))
+	o.Backing = d.adoptBacking()
+	return zpool.Prepare(d.handedFile(door.StoreHandle), o)
+}
+
+// adoptDoor likewise.
+func (d *Daemon) adoptDoor() (*door.Door, error) {
+	run := d.handedFile(door.RunHandle)
+	if d.prepared != nil {
+		return d.prepared.door.Adopt(run, d.pool)
+	}
+	return door.Adopt(d.doorHandle(), run, d.doorOptions())
+}
+
+// handedFile returns a descriptor that the manager has handed over as a file, which owns it.
+func (d *Daemon) handedFile(name string) *os.File {
+	return os.NewFile(uintptr(d.handed(name)), name)
+}
+
+// waitForEnd waits until a process is dead.
+func waitForEnd(pid int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	for err == nil {
+		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); n > 0 {
+			_ = unix.Close(fd)
+			return
+		}
+	}
+}
+
+// wantStandby asks for one. Where all of the machine's swap is ours there may be no memory to start a daemon with.
+func (d *Daemon) wantStandby() bool {
+	return d.o.Keeper != 0 && (d.o.Standby || d.saved.now.Door == config.DoorUBLK)
+}
