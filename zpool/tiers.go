@@ -280,7 +280,7 @@ func (t *tiers) doLocked(v *view, d plan) {
 		_, more := zs.Compact(d.budget)
 		if t.compacting = more; !more {
 			zs.Calm()
-			t.stuck = v.freeable
+			t.stuck = int64(zs.FreeableFrames())
 		}
 		zs.ReleaseReady(v.readyMost)
 	case actTrim:

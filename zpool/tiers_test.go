@@ -231,7 +231,7 @@ func TestNoAllocationsOnThePathOfAColdPage(t *testing.T) {
 	p.tiers.hotAge.Store(1)
 	if n := testing.AllocsPerRun(1000, func() {
 		slot = (slot + 5) % 4096
-		if w.Load(slot, page) != nil || w.Load(slot, page) != nil {
+		if errors.Join(w.Load(slot, page), w.Load(slot, page)) != nil {
 			t.Fatal("failed")
 		}
 	}); n != 0 {
