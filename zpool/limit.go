@@ -14,8 +14,7 @@ import (
 func (p *Pool) admit() bool {
 	b := p.a.Budget()
 	if !p.full.Load() {
-		room := p.tiers.headroom.Load()
-		if room == 0 || p.zs.InUse() <= b.Limit()-room {
+		if room := p.tiers.headroom.Load(); room == 0 || p.zs.InUse() <= b.Limit()-room {
 			return true
 		}
 		_ = p.refused(arena.ErrLimit)
