@@ -13,15 +13,14 @@ import (
 // gives some back.
 func (p *Pool) admit() bool {
 	b := p.a.Budget()
-	used, most := p.zs.InUse(), b.Limit()-p.tiers.headroom.Load()
 	if !p.full.Load() {
-		if used <= most || most == b.Limit() {
+		if room := p.tiers.headroom.Load(); room == 0 || p.zs.InUse() <= b.Limit()-room {
 			return true
 		}
 		_ = p.refused(arena.ErrLimit)
 		return false
 	}
-	if used > min(b.Limit()/100*p.acceptPercent(), most) {
+	if p.zs.InUse() > min(b.Limit()/100*p.acceptPercent(), b.Limit()-p.tiers.headroom.Load()) {
 		p.zs.Urge()
 		return false
 	}

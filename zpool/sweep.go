@@ -20,7 +20,7 @@ type Ages [veryOld + 1]uint64
 // more, which are not packed, are given to pack, if there is one, until it returns false.
 func (s *sweep) run(budget uint64, idle uint8, pack func(window uint64) (more bool)) (end bool) {
 	if s.next == 0 {
-		s.began = s.p.clock.at.Load()
+		s.began = s.p.clock.now.Load()
 		s.ages = Ages{}
 	}
 	g := s.p.clock.generation()
@@ -107,4 +107,4 @@ func count(clusters []clusterSeen, w word, idle bool) []clusterSeen {
 func mostlyDead(members int, w word) bool { return members <= 1<<w.log2()/2 }
 
 // lag returns how many generations ago the oldest slot was looked at.
-func (s *sweep) lag() uint64 { return s.p.clock.at.Load() - s.ended }
+func (s *sweep) lag() uint64 { return s.p.clock.now.Load() - s.ended }

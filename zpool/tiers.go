@@ -62,7 +62,7 @@ func (t *tiers) init(p *Pool, s Settings) {
 	t.p, t.sweep.p = p, p
 	t.wakeups = make(chan struct{}, 1)
 	p.clock.init(p.a.Word(clockAt), t.now(), s.generationLength())
-	t.sweep.ended = p.clock.at.Load()
+	t.sweep.ended = p.clock.now.Load()
 	p.settings.Store(&s)
 }
 
