@@ -96,7 +96,7 @@ func (b *writeback) empty(f *backing.File, batch *backing.Batch, extent int) (di
 	}
 	step("clean: on the disk")
 	if err != nil {
-		b.giveUp(f)
+		b.giveUp(f, b.items)
 		return Cleaned{}, err
 	}
 	for _, i := range b.items {

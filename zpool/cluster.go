@@ -74,8 +74,15 @@ type unpacked struct {
 	members uint16
 }
 
+// newUnpacked takes the memory now, and not when the first page is wanted.
 func newUnpacked() unpacked {
-	return unpacked{packed: make([]byte, 0, zsmalloc.MaxSize), pages: make([]byte, MaxClusterPages*PageSize)}
+	u := unpacked{packed: make([]byte, zsmalloc.MaxSize), pages: make([]byte, MaxClusterPages*PageSize)}
+	for i := range u.pages {
+		u.pages[i] = 1
+	}
+	u.packed[0] = 1
+	u.packed = u.packed[:0]
+	return u
 }
 
 // readMember puts the page of a locked slot, a member of a cluster, into page.

@@ -12,15 +12,14 @@ import (
 // While pages are packed in the background, that is told to be full a little earlier, for packing takes memory before it
 // gives some back.
 func (p *Pool) admit() bool {
-	used, most := p.zs.InUse(), p.a.Budget().Limit()-p.tiers.headroom.Load()
 	if !p.full.Load() {
-		if used <= most || most == p.a.Budget().Limit() {
+		if room := p.tiers.headroom.Load(); room == 0 || p.zs.InUse() <= p.a.Budget().Limit()-room {
 			return true
 		}
 		_ = p.refused(arena.ErrLimit)
 		return false
 	}
-	if p.aboveThreshold() || used > most {
+	if p.aboveThreshold() || p.zs.InUse() > p.a.Budget().Limit()-p.tiers.headroom.Load() {
 		p.zs.Urge()
 		return false
 	}

@@ -64,6 +64,10 @@ func (m *model) writeBack(t *rapid.T) {
 		t.Fatalf("%+v; before %d pages in the file, after %d; %d bytes, %d", did, before.WrittenPages, after.WrittenPages, used, m.p.zs.InUse())
 	}
 	m.seen.Written += int(did.Pages)
+	first, n := m.span(t)
+	for range rapid.IntRange(0, 2).Draw(t, "loads") { // the second time they may be hot
+		m.verify(t, m.worker(t), first, n)
+	}
 }
 
 // cleanBacking cleans, mostly after the pool was opened anew: the extent that was written last is left alone.

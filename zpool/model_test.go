@@ -34,6 +34,7 @@ func TestModel(t *testing.T) {
 			"tick":                m.tick,
 			"pack":                m.pack,
 			"settings":            m.set,
+			"load twice":          m.loadTwice,
 			"add backing file":    m.addBacking,
 			"remove backing file": m.removeBacking,
 			"write back":          m.writeBack,
@@ -46,7 +47,8 @@ func TestModel(t *testing.T) {
 	})
 	t.Logf("%+v", seen)
 	if seen.Pools >= 100 && (seen.Full == 0 || seen.Threshold == 0 || seen.Moved == 0 || seen.Reopened == 0 ||
-		seen.Packed == 0 || seen.Promoted == 0 || seen.Written == 0 || seen.Cleaned == 0 || seen.Removed == 0) {
+		seen.Packed == 0 || seen.Written == 0 || seen.Removed == 0 ||
+		seen.Pools >= 1000 && (seen.Promoted == 0 || seen.Cleaned == 0)) {
 		t.Error("something never happened: the test did not test")
 	}
 }
@@ -127,17 +129,33 @@ func (m *model) tick(t *rapid.T) {
 // pack packs what has not been used in this generation, or for a while, which nothing has.
 func (m *model) pack(t *rapid.T) {
 	idle := rapid.SampledFrom([]time.Duration{0, 0, 0, time.Hour}).Draw(t, "idle")
-	inUse := m.p.zs.InUse()
+	inUse, packed := m.p.zs.InUse(), int64(0)
 	for range rapid.IntRange(1, 5).Draw(t, "steps") {
 		did, _, err := m.p.Recompress(idle, rapid.IntRange(1, 300).Draw(t, "budget"))
 		noErr(t, err)
 		m.seen.Packed += int(did.Pages)
+		packed += int64(did.Pages)
 		if did.Lost != 0 || idle > 0 && did.Pages > 0 || did.Bytes < 0 || (did.Bytes == 0) != (did.Pages == 0) {
 			t.Fatalf("idle for %v: %+v", idle, did)
 		}
 	}
-	if now := m.p.zs.InUse(); now > inUse+zsmalloc.MaxChain*PageSize+m.p.a.Budget().Limit()/64 {
-		t.Fatalf("%d bytes before it was packed, %d after", inUse, now)
+	// Each object may be the first of its class, and leave a hole in another: that is for compaction.
+	if now := m.p.zs.InUse(); now > inUse+(packed+2)*PageSize+m.p.a.Budget().Limit()/64 {
+		t.Fatalf("%d bytes before %d pages were packed, %d after", inUse, packed, now)
+	}
+}
+
+// loadTwice loads pages that are there twice in a generation, which makes them hot if they are cold.
+func (m *model) loadTwice(t *rapid.T) {
+	slots := slices.Sorted(maps.Keys(m.pages))
+	if len(slots) == 0 {
+		return
+	}
+	first := slots[rapid.IntRange(0, len(slots)-1).Draw(t, "page")]
+	n := min(rapid.Uint64Range(1, 8).Draw(t, "n"), m.slots-first)
+	m.p.tiers.hotAge.Store(1)
+	for range 2 {
+		m.verify(t, m.worker(t), first, n)
 	}
 }
 

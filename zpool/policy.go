@@ -69,6 +69,8 @@ func (v *view) effort() effort {
 
 const (
 	cpuCalm, cpuShort, cpuFull = 10, 30, 80 // percent of a CPU
+	cpuCompact                 = 20         // at least, for compaction
+	muchWaste, muchReady       = 3, 2       // times of what is worth while, or sensible, that is done before anything else
 	sweepSlots                 = 64 << 10   // looked at in a step: some 100 µs
 	sweepShare                 = 100        // looking at slots takes one part in so many of the time
 	minFreeable                = 16         // frames; fewer are not worth a look
@@ -82,8 +84,9 @@ const (
 // idle_after after their last use.
 func (s *Settings) generationLength() time.Duration { return max(s.IdleAfter/4, shortestGeneration) }
 
-// decide says what to do next: compaction first when the pool is full and it would free much; then aging and packing, as
-// long as there is something unseen in this generation; then compaction, if it is worth it; then the next generation.
+// decide says what to do next: compaction first when the pool is full and it would free much, or a sweep of many pages has
+// left much behind; then aging and packing, as long as there is something unseen in this generation; then compaction, if it is
+// worth it; then the next generation.
 func decide(v *view, s *Settings) plan {
 	e := v.effort()
 	share := [...]int{calm: cpuCalm, short: cpuShort, full: cpuFull}[e]
@@ -96,10 +99,14 @@ func decide(v *view, s *Settings) plan {
 	switch {
 	case (e == full || v.urged) && v.freeable >= worthFreeing:
 		return plan{act: actCompact, budget: 4 * compactBudget, share: cpuFull}
+	case v.worthCompacting(muchWaste * s.MinWastePercent):
+		return plan{act: actCompact, budget: compactBudget, share: max(share, cpuCompact)}
+	case v.ready > muchReady*v.readyMost:
+		return plan{act: actTrim, budget: int(v.readyMost), share: 100}
 	case v.aging && !v.swept:
 		return plan{act: actSweep, budget: sweepSlots, idle: idle, share: share}
 	case v.urged && v.freeable > 0, v.worthCompacting(s.MinWastePercent):
-		return plan{act: actCompact, budget: compactBudget, share: max(share, 20)}
+		return plan{act: actCompact, budget: compactBudget, share: max(share, cpuCompact)}
 	case v.ready > v.readyMost, v.ready > 0 && v.readyUnasked >= trimIdle:
 		keep := v.readyMost / 2
 		if v.readyUnasked >= trimIdle {

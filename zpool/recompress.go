@@ -66,8 +66,9 @@ func (k *packer) use(codec compressor.Codec, most int) {
 func (k *packer) on() bool { return k.codec.ID() != compressor.Raw }
 
 // look lists the pages of a window that are worth packing, those of age idle and more: objects that the dense codec has not
-// seen, and with them those that it has packed alone and what is left of clusters that have mostly died.
-func (k *packer) look(window uint64, idle uint8) {
+// seen, and with them those that it has packed alone and what is left of clusters that have mostly died. skip are hints of
+// pages that are not.
+func (k *packer) look(window uint64, idle uint8, skip word) {
 	k.list = k.list[:0]
 	fresh := 0
 	words := k.p.slots.window(window)
@@ -78,7 +79,7 @@ func (k *packer) look(window uint64, idle uint8) {
 		}
 		size, n := k.p.zs.ClassSize(w.length())+handleBytes, 1
 		switch {
-		case w.kind() == kindObject && w&settledBit == 0 && w.codec() != idPattern:
+		case w.kind() == kindObject && w&skip&^denseBit == 0 && w.codec() != idPattern:
 			if w&denseBit == 0 {
 				fresh++
 			}

@@ -220,7 +220,7 @@ func BenchmarkRecompress(b *testing.B) {
 				}
 				p.Trim()
 				s, buf := p.Stats(), make([]byte, PageSize)
-				for _, i := range newRand(b).Perm(int(slot))[:20000] {
+				for _, i := range newRand(b).Perm(int(slot))[:min(slot, 20000)] {
 					noErr(b, w.Load(uint64(i), buf))
 				}
 				cold := p.Stats().ColdLoadTime

@@ -9,6 +9,7 @@ type sweep struct {
 	ended  uint64 // began of the last that came to the end
 	ages   Ages   // of the pages seen so far
 	before Ages   // of all pages, when it came to the end last
+	retry  int    // so many more times, until it comes to the end, pages are shown that are settled
 }
 
 // Ages counts pages that take memory by how many generations ago they were last used; the last number is of all that
@@ -19,13 +20,13 @@ type Ages [veryOld + 1]uint64
 // more, which are not packed, are given to pack, if there is one, until it returns false.
 func (s *sweep) run(budget uint64, idle uint8, pack func(window uint64) (more bool)) (end bool) {
 	if s.next == 0 {
-		s.began = s.p.clock.at.Load()
+		s.began = s.p.clock.now.Load()
 		s.ages = Ages{}
 	}
 	g := s.p.clock.generation()
 	for left := int64(budget); left > 0; {
 		if s.next >= s.p.super.slots {
-			s.next, s.ended, s.before = 0, s.began, s.ages
+			s.next, s.ended, s.before, s.retry = 0, s.began, s.ages, max(s.retry-1, 0)
 			return true
 		}
 		if !s.p.slots.committed(s.next) {
@@ -46,7 +47,7 @@ func (s *sweep) run(budget uint64, idle uint8, pack func(window uint64) (more bo
 // window looks at one window and reports whether there may be something to pack.
 func (s *sweep) window(window uint64, g, idle uint8) (pack bool) {
 	var seen [windowSlots]clusterSeen // clusters of the window
-	clusters := seen[:0]
+	clusters, skip := seen[:0], s.skip()
 	words := s.p.slots.window(window)
 	for i := range words {
 		w := word(words[i].Load())
@@ -63,7 +64,7 @@ func (s *sweep) window(window uint64, g, idle uint8) (pack bool) {
 		switch kind {
 		case kindObject:
 			s.ages[age]++
-			pack = pack || age >= idle && w&(settledBit|denseBit) == 0 && w.codec() != idPattern
+			pack = pack || age >= idle && w&skip == 0 && w.codec() != idPattern
 		case kindMember:
 			s.ages[age]++
 			clusters = count(clusters, w, age >= idle)
@@ -73,6 +74,14 @@ func (s *sweep) window(window uint64, g, idle uint8) (pack bool) {
 		pack = pack || c.idle && mostlyDead(c.members, c.word)
 	}
 	return pack
+}
+
+// skip are the hints of pages that are not worth packing.
+func (s *sweep) skip() word {
+	if s.retry > 0 {
+		return denseBit
+	}
+	return denseBit | settledBit
 }
 
 // clusterSeen is a cluster of which so many members were seen, the first with this word.
@@ -98,4 +107,4 @@ func count(clusters []clusterSeen, w word, idle bool) []clusterSeen {
 func mostlyDead(members int, w word) bool { return members <= 1<<w.log2()/2 }
 
 // lag returns how many generations ago the oldest slot was looked at.
-func (s *sweep) lag() uint64 { return s.p.clock.at.Load() - s.ended }
+func (s *sweep) lag() uint64 { return s.p.clock.now.Load() - s.ended }

@@ -62,7 +62,7 @@ func (t *tiers) init(p *Pool, s Settings) {
 	t.p, t.sweep.p = p, p
 	t.wakeups = make(chan struct{}, 1)
 	p.clock.init(p.a.Word(clockAt), t.now(), s.generationLength())
-	t.sweep.ended = p.clock.at.Load()
+	t.sweep.ended = p.clock.now.Load()
 	p.settings.Store(&s)
 }
 
@@ -76,8 +76,10 @@ func (t *tiers) useLocked(s Settings) (err error) {
 	}
 	if err = t.makePackerLocked(); err != nil {
 		t.p.settings.Store(old)
+		return err
 	}
-	return err
+	t.sweep.retry = 2 // what one codec gains nothing on, another may
+	return nil
 }
 
 // makePackerLocked makes the packer that the settings ask for, whose codec is megabytes. Preconditions: mu is held.
@@ -140,7 +142,7 @@ func (t *tiers) sweepLocked(slots uint64, idle uint8, pages int) (did Recompress
 	end = t.sweep.run(slots, idle, func(window uint64) bool {
 		from := cputime.Thread()
 		k.did = Recompressed{}
-		k.look(window, idle)
+		k.look(window, idle, t.sweep.skip())
 		k.pack()
 		did.add(k.did)
 		took := cputime.Thread() - from
@@ -165,7 +167,9 @@ func (t *tiers) tell(did Recompressed, spent time.Duration) {
 }
 
 // hot reports whether a cold page, which is being loaded, was used of late as well: then it is not cold any more.
-func (p *Pool) hot(w word) bool { return uint32(p.clock.age(w)) < p.tiers.hotAge.Load() }
+func (p *Pool) hot(w word) bool {
+	return uint32(p.clock.age(w)) < p.tiers.hotAge.Load() && !p.zs.Reserved() // where stores may have to wait, loads must not
+}
 
 // start starts the goroutine.
 func (t *tiers) start(b Background) error {
@@ -276,7 +280,7 @@ func (t *tiers) doLocked(v *view, d plan) {
 		_, more := zs.Compact(d.budget)
 		if t.compacting = more; !more {
 			zs.Calm()
-			t.stuck = v.freeable
+			t.stuck = int64(zs.FreeableFrames())
 		}
 		zs.ReleaseReady(v.readyMost)
 	case actTrim:

@@ -159,6 +159,29 @@ func TestSettingsChangeOverLiveObjects(t *testing.T) {
 	checkAndClose(t, p)
 }
 
+// What one codec gains nothing on is tried again when there is another, and only then.
+func TestAnotherCodecTriesAgain(t *testing.T) {
+	p := newTestPool(t, Options{Slots: 64, Compressor: "zstd", RecompressCodec: "lz4", ClusterSize: PageSize})
+	w := p.NewWorker()
+	page := make([]byte, PageSize)
+	for slot := range uint64(32) {
+		makeColdPage(page, slot)
+		noErr(t, w.Store(slot, page))
+	}
+	if did := packAll(t, p); did.Pages > 2 || did.Kept < 30 {
+		t.Fatalf("lz4 after zstd: %+v", did)
+	}
+	if did := packAll(t, p); did.Kept != 0 {
+		t.Errorf("tried again: %+v", did)
+	}
+	s := p.Settings()
+	s.RecompressCodec, s.ClusterSize = "zstd", 4*PageSize
+	noErr(t, p.Set(s))
+	if did := packAll(t, p); did.Pages < 30 {
+		t.Errorf("zstd, and clusters: %+v", did)
+	}
+}
+
 func TestSettingsSayAllThatIsWrong(t *testing.T) {
 	p := newTestPool(t, Options{})
 	good := p.Settings()
@@ -208,7 +231,7 @@ func TestNoAllocationsOnThePathOfAColdPage(t *testing.T) {
 	p.tiers.hotAge.Store(1)
 	if n := testing.AllocsPerRun(1000, func() {
 		slot = (slot + 5) % 4096
-		if w.Load(slot, page) != nil || w.Load(slot, page) != nil {
+		if errors.Join(w.Load(slot, page), w.Load(slot, page)) != nil {
 			t.Fatal("failed")
 		}
 	}); n != 0 {

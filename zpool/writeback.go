@@ -21,12 +21,13 @@ type writeback struct {
 
 	mu     sync.Mutex // held for a step. Lock order: writeback.mu → tiers.mu, the turn of the file
 	w      *Worker    // reads pages, and counts; nil until it is needed
-	next   uint64     // slot at which the next step begins
-	items  []leaving
-	object []byte // room for one
-	idle   uint8  // of this step: the least age of pages that are written
-	raw    uint8  // and of those that do not compress
-	since  uint64 // generation in which it began
+	next   uint64     // slot at which the next batch begins
+	left   uint64     // slots that this step may still look at
+	flight            // what the batch has
+	other  flight     // what the one before has, which may not have been committed yet
+	object []byte     // room for one
+	idle   uint8      // of this step: the least age of pages that are written
+	raw    uint8      // and of those that do not compress
 
 	flow   atomic.Bool // pages are being written because the pool is all but full
 	recent refaults
@@ -38,6 +39,12 @@ type writeback struct {
 		clean Cleaned
 		err   error // the last
 	}
+}
+
+// flight is pages on their way to another place, together.
+type flight struct {
+	items []leaving
+	since uint64 // generation in which they were chosen
 }
 
 // leaving is a page on its way to another place.
@@ -80,20 +87,8 @@ func (p *Pool) WriteBack(idle, raw uint8, bytes int64) (did Written, more bool, 
 	if f == nil {
 		return did, false, backing.ErrNone
 	}
-	batch, err := f.Begin(bytes, false)
-	if err != nil {
-		return did, false, err
-	}
-	b.items, b.idle, b.raw, b.since = b.items[:0], max(idle, 1), max(raw, 1), p.clock.at.Load()
-	more = b.collect(batch)
-	step("writeback: collected")
-	err = batch.Flush()
-	step("writeback: on the disk")
-	if err != nil {
-		b.giveUp(f)
-	} else {
-		did = b.commit(f)
-	}
+	b.idle, b.raw, b.left = max(idle, 1), max(raw, 1), min(p.super.slots, scanMost)
+	did, more, err = b.write(f, bytes)
 	b.told.Lock()
 	defer b.told.Unlock()
 	b.told.did.add(did)
@@ -103,31 +98,96 @@ func (p *Pool) WriteBack(idle, raw uint8, bytes int64) (did Written, more bool, 
 	return did, more, err
 }
 
+// write writes batches. While one is written, the one before is synced, and its slots get their new words.
+func (b *writeback) write(f *backing.File, bytes int64) (did Written, more bool, err error) {
+	var under chan landed // the batch before, if it has not landed
+	wait := func() (err error) {
+		if under != nil {
+			l := <-under
+			did.add(l.did)
+			under, err = nil, l.err
+		}
+		return err
+	}
+	defer func() {
+		if e := wait(); err == nil {
+			err = e
+		}
+	}()
+	for more = true; more && bytes > 0; {
+		batch, e := f.Begin(bytes, false)
+		if e != nil {
+			if did.Pages == 0 && under == nil {
+				err = e
+			}
+			return did, more, err
+		}
+		b.flight, b.other = b.other, b.flight
+		b.items, b.since = b.items[:0], b.p.clock.at.Load()
+		more = b.collect(batch)
+		step("writeback: collected")
+		err = batch.Write()
+		step("writeback: written")
+		before := wait()
+		if err != nil {
+			b.giveUp(f, b.items)
+			return did, more, err
+		}
+		if before != nil { // then this one is not safe, either
+			did.add(b.land(f, batch, b.flight).did)
+			return did, more, before
+		}
+		bytes -= backing.BatchBytes
+		done, flight := make(chan landed, 1), b.flight
+		under = done
+		go func() { done <- b.land(f, batch, flight) }()
+	}
+	return did, more, nil
+}
+
+// landed is what became of a batch.
+type landed struct {
+	did Written
+	err error
+}
+
+// land waits until a batch is safe and then commits it.
+func (b *writeback) land(f *backing.File, batch *backing.Batch, w flight) landed {
+	err := batch.Sync()
+	step("writeback: on the disk")
+	if err != nil {
+		b.giveUp(f, w.items)
+		return landed{err: err}
+	}
+	return landed{did: b.commit(f, w)}
+}
+
 // collect fills a batch. It reports whether there may be more to write.
 func (b *writeback) collect(batch *backing.Batch) (more bool) {
 	p, now := b.p, b.p.tiers.now()
-	for left := min(p.super.slots, scanMost); ; {
-		n := uint64(windowSlots)
+	for {
+		window := windowOf(b.next)
+		end := window + windowSlots
 		switch {
 		case b.next >= p.super.slots:
 			b.next = 0
 			continue
-		case left == 0:
+		case b.left == 0:
 			return p.super.slots > scanMost
 		case !p.slots.committed(b.next):
-			n = p.slots.nextFrame(b.next) - b.next
+			end = p.slots.nextFrame(b.next)
 		case b.recent.recent(b.next, now):
-		case !b.window(batch, b.next):
+		case !b.window(batch, window):
 			return true
 		}
-		b.next += n
-		left -= min(n, left)
+		b.left -= min(end-window, b.left)
+		b.next = end
 	}
 }
 
-// window adds what of a window is idle. It reports false if the batch is full.
+// window adds what of a window is idle, from next on. If the batch is full it reports false, and next is what did not fit.
 func (b *writeback) window(batch *backing.Batch, window uint64) bool {
-	for slot := window; slot < min(window+windowSlots, b.p.super.slots); slot++ {
+	for slot := b.next; slot < min(window+windowSlots, b.p.super.slots); slot++ {
 		w := word(b.p.slots.word(slot).Load())
 		if w == 0 || w&lockBit != 0 {
 			continue
@@ -142,6 +202,9 @@ func (b *writeback) window(batch *backing.Batch, window uint64) bool {
 			fits = b.add(batch, slot, w, window, idCluster)
 		}
 		if !fits || len(b.items)+windowSlots > batchPages {
+			if b.next = slot; fits {
+				b.next++
+			}
 			return false
 		}
 	}
@@ -213,16 +276,16 @@ func (b *writeback) copy(slot uint64, w word) (check uint32, ok bool) {
 
 // commit gives the slots their new words, and frees what they had in memory. That a word is the same means that the page is:
 // see packer.publish.
-func (b *writeback) commit(f *backing.File) (did Written) {
+func (b *writeback) commit(f *backing.File, w flight) (did Written) {
 	p := b.p
 	p.tiers.mu.Lock() // the clock stands still
 	defer p.tiers.mu.Unlock()
-	if p.clock.at.Load()-b.since > ticksMost {
-		b.giveUp(f)
-		return Written{Lost: uint64(len(b.items))}
+	if p.clock.at.Load()-w.since > ticksMost {
+		b.giveUp(f, w.items)
+		return Written{Lost: uint64(len(w.items))}
 	}
 	last := backing.Place(0)
-	for _, i := range b.items {
+	for _, i := range w.items {
 		to := writtenWord(i.to, i.old.codec()).at(i.old.age())
 		if !p.slots.word(i.slot).CompareAndSwap(uint64(i.old), uint64(to)) {
 			f.Free(i.to)
@@ -242,8 +305,8 @@ func (b *writeback) commit(f *backing.File) (did Written) {
 }
 
 // giveUp takes back what a batch has claimed.
-func (b *writeback) giveUp(f *backing.File) {
-	for _, i := range b.items {
+func (b *writeback) giveUp(f *backing.File, items []leaving) {
+	for _, i := range items {
 		f.Free(i.to)
 	}
 }
@@ -258,7 +321,7 @@ func (b *writeback) open(p *Pool, f *backing.File) {
 	}
 	if b.w == nil {
 		b.w = p.newReader()
-		b.items = make([]leaving, 0, batchPages+windowSlots)
+		b.items, b.other.items = make([]leaving, 0, batchPages+windowSlots), make([]leaving, 0, batchPages+windowSlots)
 		b.object = make([]byte, 0, PageSize)
 	}
 	b.file.Store(f)

@@ -78,6 +78,9 @@ func (p *Pool) StopReserve() {
 	_ = r.bell.Close() // nobody else has it
 }
 
+// Reserved reports whether Malloc takes from a reserve, and so may wait for it.
+func (p *Pool) Reserved() bool { return p.reserve.on.Load() }
+
 func (r *reserve) run() {
 	runtime.LockOSThread()
 	defer close(r.done)

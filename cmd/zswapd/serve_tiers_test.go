@@ -22,7 +22,7 @@ func diskDir(t *testing.T) string {
 
 // TestServeTiersKilled is TestServeKilled while pages are packed and written to a disk.
 func TestServeTiersKilled(t *testing.T) {
-	serveKilled(t, max(*killsFlag/2, 5), "--set", "recompress.idle_after=1s", "--set", "writeback.idle_after=1s",
+	serveKilled(t, max(*killsFlag/2, 5), false, "--set", "recompress.idle_after=1s", "--set", "writeback.idle_after=1s",
 		"--set", "pool.max_pool_size=32MiB", "--set", "writeback.file="+diskDir(t), "--set", "writeback.size=128MiB")
 }
 

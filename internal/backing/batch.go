@@ -8,12 +8,13 @@ const BatchBytes = 8 * ExtentBytes
 // tailUnits is the least room in an extent that a batch begins with: a page fits.
 const tailUnits = (headerSize + 4096 + tagSize) / Unit
 
-// Batch is objects that are written together. It has the writer's turn from Begin to Flush or Drop.
+// Batch is objects that are written together. It has the writer's turn from Begin to Write, Flush or Drop.
 type Batch struct {
 	f     *File
-	spare int   // extents to be left for the cleaner
-	left  int64 // bytes that may still be added
-	spent int64 // bytes written, padding included
+	syncs uint64 // syncs that had failed when it began
+	spare int    // extents to be left for the cleaner
+	left  int64  // bytes that may still be added
+	spent int64  // bytes written, padding included
 
 	buffer int // the one that is filled
 	from   int // unit where it begins: it holds units from there up to open.unit of the open extent
@@ -43,7 +44,7 @@ const writers = 2
 // errors are ErrFull, ErrNoSpace, ErrLimit, ErrBackOff, or one of the system.
 func (f *File) Begin(bytes int64, cleaner bool) (*Batch, error) {
 	f.turn.Lock()
-	b := &Batch{f: f, spare: spareExtents}
+	b := &Batch{f: f, spare: spareExtents, syncs: f.counts.syncErrors.Load()}
 	if cleaner {
 		b.spare = 0
 	}
@@ -162,6 +163,14 @@ func (b *Batch) wait() {
 // Flush writes what is left, and returns when all that was added is safely on the disk. After an error none of it is:
 // each Place is to be given back with Free. An error that was a lack of space in mid-batch is none: what was added is there.
 func (b *Batch) Flush() error {
+	if err := b.Write(); err != nil {
+		return err
+	}
+	return b.Sync()
+}
+
+// Write is the first half of Flush: all is written, and the turn is over, but only Sync says whether it is safe.
+func (b *Batch) Write() error {
 	full := b.err
 	if full != nil && !errors.Is(full, ErrFull) && !errors.Is(full, ErrNoSpace) {
 		return b.end(full)
@@ -171,11 +180,43 @@ func (b *Batch) Flush() error {
 	for b.under > 0 {
 		b.wait()
 	}
-	if b.err == nil && b.spent > 0 {
-		b.err = b.f.disk.sync()
-		step("backing: file synced")
-	}
 	return b.end(b.err)
+}
+
+// Sync is the second half of Flush. It may be called while another batch is written. The system tells of an error once, and it
+// may be about any of the batches that are not safe yet: so all of them have failed.
+func (b *Batch) Sync() error {
+	f := b.f
+	if b.spent == 0 {
+		return nil
+	}
+	err := f.disk.sync()
+	step("backing: file synced")
+	if err != nil {
+		f.counts.syncErrors.Add(1)
+	} else if f.counts.syncErrors.Load() != b.syncs {
+		err = errSync
+	}
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	if err != nil {
+		f.failLocked(b.spent)
+		return err
+	}
+	f.workedLocked()
+	f.counts.batches.Add(1)
+	return nil
+}
+
+var errSync = errors.New("another batch was not safe when its file was synced")
+
+// failLocked takes back what a batch has spent, and waits. What was to be in the open extent was, in part, written: it is done
+// with.
+func (f *File) failLocked(spent int64) {
+	f.spendLocked(-spent)
+	f.turn.open.extent = none
+	f.failedLocked()
+	f.counts.writeErrors.Add(1)
 }
 
 // Drop gives the batch up. Each Place is to be given back with Free.
@@ -189,16 +230,11 @@ func (b *Batch) end(err error) error {
 	}
 	close(b.jobs)
 	switch {
-	case err == nil:
-		f.workedLocked()
-		f.counts.batches.Add(1)
-	default:
+	case errors.Is(err, ErrFull):
 		f.spendLocked(-b.spent)
-		f.turn.open.extent = none // what was to be in it was, in part, written: it is done with
-		if !errors.Is(err, ErrFull) {
-			f.failedLocked()
-			f.counts.writeErrors.Add(1)
-		}
+		f.turn.open.extent = none
+	case err != nil:
+		f.failLocked(b.spent)
 	}
 	if f.turn.open.extent != none && f.turn.open.unit+tailUnits > extentUnits {
 		f.turn.open.extent = none

@@ -6,9 +6,9 @@ import (
 )
 
 type counts struct {
-	live                          atomic.Int64
-	reads, readErrors, damaged    atomic.Uint64
-	batches, writeErrors, cleaned atomic.Uint64
+	live                                      atomic.Int64
+	reads, readErrors, damaged                atomic.Uint64
+	batches, writeErrors, cleaned, syncErrors atomic.Uint64
 }
 
 // Stats are the numbers of a file. Counts begin with the process.

@@ -20,10 +20,21 @@ var (
 // TestKilled kills the server behind a swap device that is in use, again and again: mostly 50 to 100 ms after it has begun
 // to serve, now and then while it is still recovering the store or adopting the connection. The next one goes on, and no
 // program sees anything of it but the time: no page is wrong, no I/O fails.
-func TestKilled(t *testing.T) {
+func TestKilled(t *testing.T) { killed(t) }
+
+// TestKilledWithBacking: the same with most pages in a file on a disk, which the next server is given as well.
+func TestKilledWithBacking(t *testing.T) {
+	t.Setenv(backingEnv, t.TempDir())
+	if all := killed(t); all.written == 0 || all.fromFile == 0 {
+		t.Errorf("%d pages were in the file, %d were read from it: the test did not test", all.written, all.fromFile)
+	} else {
+		t.Logf("%d pages were in the file, %d objects were read from it", all.written, all.fromFile)
+	}
+}
+
+func killed(t *testing.T) (all tally) {
 	k, r := newKeeper(t), newRand(t)
 	log, l := watchKernelLog(t, deviceIn(k.record)), startLoad(k)
-	var all tally
 	for range *killsFlag {
 		until, rest := serving, 50*time.Millisecond+time.Duration(r.Int64N(int64(50*time.Millisecond)))
 		if r.IntN(4) == 0 {
@@ -44,6 +55,7 @@ func TestKilled(t *testing.T) {
 	if *killsFlag >= 100 && kind() == FUSE && all.came == 0 {
 		t.Error("no server was killed with a request under way: nothing was sent again")
 	}
+	return all
 }
 
 // TestHandOver replaces a server that leaves by itself, again and again. Nothing it had read is left to be sent again.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/zpool"
@@ -59,6 +60,8 @@ type event struct {
 	Kinds          string // which
 	Stored, Memory int64  // pages and bytes of the pool
 	Migrated       uint64 // objects moved by compaction
+	Written        int64  // pages in the backing file
+	FromFile       uint64 // objects read from there
 	Locked         bool   // the buffers
 	Faults         int64  // page faults since a standby was told to go on
 }
@@ -69,6 +72,9 @@ const (
 	releaseNow = "release" // and exit
 	closeNow   = "close"   // and exit
 )
+
+// backingEnv names a folder for a backing file, for servers that have one.
+const backingEnv = "ZSWAPD_TEST_BACKING"
 
 // closeLimit is how long a server may take to close: swapoff, mostly.
 const closeLimit = 10 * time.Second
@@ -126,10 +132,11 @@ func serve(args []string) error {
 		return err
 	}
 	s.tell(serving)
-	stopWatch, stopCompact := again(s.watch), again(s.compact)
+	stopWatch, stopCompact, stopWriting := again(s.watch), again(s.compact), again(s.writeBack)
 	order := listen()
 	stopWatch()
 	stopCompact()
+	stopWriting()
 	return s.obey(order, record)
 }
 
@@ -142,7 +149,7 @@ func pageFaults() int64 {
 // standBy takes all that it takes to go on where another server ends, waits for the order to do so, and reports whether
 // it came.
 func (s *served) standBy(handles map[string]int) (on bool, err error) {
-	if s.ready, err = zpool.Prepare(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptions()); err != nil {
+	if s.ready, err = zpool.Prepare(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptionsFor(handles)); err != nil {
 		return false, err
 	}
 	o := s.options(nil)
@@ -166,6 +173,15 @@ func (s *served) standBy(handles map[string]int) (on bool, err error) {
 		err = guard.Hurry()
 	}
 	return on && err == nil, err
+}
+
+// poolOptionsFor returns the options for a pool that is to be opened.
+func poolOptionsFor(handles map[string]int) zpool.Options {
+	o := poolOptions()
+	if fd, ok := handles[BackingHandle]; ok {
+		o.Backing = os.NewFile(uintptr(fd), BackingHandle)
+	}
+	return o
 }
 
 func poolOptions() zpool.Options {
@@ -202,6 +218,22 @@ func (s *served) compact() time.Duration {
 	return time.Millisecond
 }
 
+// writeBack never leaves the pool alone, either, if it has a backing file.
+func (s *served) writeBack() time.Duration {
+	if s.pool.Backing() == nil {
+		return time.Hour
+	}
+	s.pool.Tick()
+	_, _, err := s.pool.WriteBack(1, 1, 1<<20)
+	if err == nil || errors.Is(err, backing.ErrFull) {
+		_, _, err = s.pool.CleanBacking()
+	}
+	if err != nil && !errors.Is(err, backing.ErrFull) {
+		finish(fmt.Errorf("backing file: %w", err))
+	}
+	return time.Millisecond
+}
+
 // watch tells when the first request was served, and then the counts every few milliseconds.
 func (s *served) watch() time.Duration {
 	if st := s.door.Stats(); st.Reads+st.Writes+st.Discards == 0 {
@@ -227,6 +259,11 @@ func (s *served) open(state string, _ map[string]int) (record *swapdev.Run, err 
 	if s.pool, err = zpool.New(poolOptions()); err != nil {
 		return nil, err
 	}
+	if dir := os.Getenv(backingEnv); dir != "" {
+		if err := s.pool.AddBacking(zpool.BackingOptions{Path: dir, Bytes: 64 << 20}); err != nil {
+			return nil, err
+		}
+	}
 	o := s.options(record)
 	o.Keep = func(list []Handle) error {
 		var fds []int
@@ -247,7 +284,7 @@ func (s *served) open(state string, _ map[string]int) (record *swapdev.Run, err 
 func (s *served) adopt(_ string, handles map[string]int) (record *swapdev.Run, err error) {
 	s.tell(opening)
 	if s.ready == nil {
-		if s.ready, err = zpool.Prepare(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptions()); err != nil {
+		if s.ready, err = zpool.Prepare(os.NewFile(uintptr(handles[StoreHandle]), StoreHandle), poolOptionsFor(handles)); err != nil {
 			return nil, err
 		}
 	}
@@ -285,7 +322,8 @@ func (s *served) tell(now stage, fds ...int) {
 	if s.pool != nil {
 		p := s.pool.Stats()
 		s.last.Stored, s.last.Memory, s.last.Migrated = p.StoredPages, p.MemoryBytes, p.ObjectsMigrated
-		s.last.Errors += p.Corrupt + p.RejectedFull + p.RejectedAllocFail
+		s.last.Written, s.last.FromFile = p.WrittenPages, p.Backing.Reads
+		s.last.Errors += p.Corrupt + p.Unreadable + p.RejectedFull + p.RejectedAllocFail
 		if s.last.Errors > 0 && s.door != nil {
 			f := s.door.Stats()
 			s.last.Kinds = fmt.Sprintf("read %d, write %d, discard %d, malformed %d, reply %d, corrupt %d, full %d, no memory %d",

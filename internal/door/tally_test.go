@@ -16,6 +16,8 @@ type tally struct {
 	came, resent uint64        // servers to which requests came again; requests
 	most         event         // with the most pages
 	migrated     uint64        // objects
+	written      int64         // pages found in the backing file, by all
+	fromFile     uint64        // objects read from there
 	before       time.Duration // when the end of the last one was decided; 0: there was none
 
 	recover, adopt, begin, outage []time.Duration
@@ -48,6 +50,8 @@ func (a *tally) add(t *testing.T, s *server, at time.Duration) {
 		a.most = e
 	}
 	a.migrated += e.Migrated
+	a.written += e.Written
+	a.fromFile += e.FromFile
 	span := func(list *[]time.Duration, from time.Duration, to stage) {
 		if at, ok := s.at[to]; ok && from > 0 {
 			*list = append(*list, at-from)
