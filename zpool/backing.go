@@ -100,8 +100,6 @@ func (p *Pool) RemoveBacking(lose bool) error {
 	if f == nil {
 		return errNoBacking
 	}
-	budget := p.a.Budget()
-	left, room := f.Stats().LiveBytes, max(budget.Limit()-p.zs.InUse(), 0)
 	w, page, unreadable := p.NewWorker(), make([]byte, PageSize), int64(0)
 	var full error
 	b.each(func(slot uint64, _ word) {
@@ -118,8 +116,8 @@ func (p *Pool) RemoveBacking(lose bool) error {
 	if full != nil {
 		pages := int64(0)
 		b.each(func(uint64, word) { pages++ })
-		left, room = f.Stats().LiveBytes, max(budget.Limit()-p.zs.InUse(), 0)
-		return fmt.Errorf("zpool: %w", &RoomError{Pages: pages, Bytes: left, Room: room})
+		room := max(p.a.Budget().Limit()-p.zs.InUse(), 0)
+		return fmt.Errorf("zpool: %w", &RoomError{Pages: pages, Bytes: f.Stats().LiveBytes, Room: room})
 	}
 	if unreadable > 0 && !lose {
 		return fmt.Errorf("zpool: %d pages: %w", unreadable, ErrUnreadableLeft)

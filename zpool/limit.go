@@ -27,7 +27,9 @@ func (p *Pool) admit() bool {
 	return true
 }
 
-func (p *Pool) aboveThreshold() bool { return p.zs.InUse() > p.a.Budget().Limit()/100*p.acceptPercent() }
+func (p *Pool) aboveThreshold() bool {
+	return p.zs.InUse() > p.a.Budget().Limit()/100*p.acceptPercent()
+}
 
 // flowPercentAccept is the accept threshold while pages are being written back: they make room as fast as it can be had.
 const flowPercentAccept = 98
