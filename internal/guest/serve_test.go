@@ -59,7 +59,7 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := vm{memory: 512, cpus: 2, limit: 20 * time.Minute, run: serveScript, files: map[string]string{"zswapd": program, "workload.json": config}}
+	v := vm{memory: 512, cpus: 2, limit: 30 * time.Minute, run: serveScript, files: map[string]string{"zswapd": program, "workload.json": config}}
 	output, _ := v.boot(t)
 	if !strings.Contains(output, "goes on") {
 		t.Error("no daemon was killed")
