@@ -93,7 +93,6 @@ func (p *Pool) RemoveBacking(lose bool) error {
 		return errNoBacking
 	}
 	budget := p.a.Budget()
-	left, room := f.Stats().LiveBytes, max(budget.Limit()-p.zs.InUse(), 0)
 	w, page, unreadable := p.NewWorker(), make([]byte, PageSize), int64(0)
 	var full error
 	b.each(func(slot uint64, _ word) {
@@ -110,7 +109,7 @@ func (p *Pool) RemoveBacking(lose bool) error {
 	if full != nil {
 		pages := int64(0)
 		b.each(func(uint64, word) { pages++ })
-		left, room = f.Stats().LiveBytes, max(budget.Limit()-p.zs.InUse(), 0)
+		left, room := f.Stats().LiveBytes, max(budget.Limit()-p.zs.InUse(), 0)
 		return fmt.Errorf("zpool: %w", &RoomError{Pages: pages, Bytes: left, Room: room})
 	}
 	if unreadable > 0 && !lose {

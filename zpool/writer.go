@@ -13,11 +13,11 @@ type loop struct {
 	wakeups    chan struct{}
 
 	// The goroutine's own.
-	flowing, uncleanable, swept bool
-	short                       int
-	rawsAt                      uint64        // generation in which idle pages that do not compress were last looked for
-	lookAt                      time.Duration // when cleaning may be tried again
-	sweepAt                     time.Duration
+	flowing, uncleanable bool
+	short                int
+	rawsAt               uint64        // generation in which idle pages that do not compress were last looked for
+	lookAt               time.Duration // when cleaning may be tried again
+	sweepAt              time.Duration
 }
 
 // The writer rests so long after what it cannot help.
