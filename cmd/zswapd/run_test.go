@@ -132,7 +132,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"run", "--swap", "64T"}, exitUsage, "--swap 64 TiB"},
 		{[]string{"run", "--pool-limit", "4K"}, exitUsage, "--pool-limit 4 KiB"},
 		{[]string{"run", "--pool-limit", "100T"}, exitUsage, "--pool-limit 100 TiB"},
-		{[]string{"run", "--backing", "/nowhere/at/all"}, exitMachine, "/nowhere/at/all"},
+		{[]string{"run", "--backing", "/nowhere/at/all"}, exitUsage, "--backing /nowhere/at/all"},
 		{[]string{"run", "--backing", "/tmp", "--no-swap"}, exitUsage, "--backing: there is no pool"},
 		{[]string{"run", "--writeback-after", "1m"}, exitUsage, "--backing FILE"},
 		{[]string{"run", "--backing", "/tmp", "--backing-size", "1M"}, exitUsage, "--backing-size 1 MiB"},
