@@ -94,6 +94,32 @@ func TestPoolFillsUp(t *testing.T) {
 	}
 }
 
+// With a backing file the same pool is enough: what does not fit is written, and comes back byte for byte. A file in a folder
+// has no name; one with a name is left empty.
+func TestBackingFile(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	for _, path := range []string{dir, filepath.Join(dir, "pages")} {
+		o := swap(t, "run", "--memory", "24M", "--pool-limit", "8M", "--backing", path, "--backing-size", "512M")
+		r := &o.report
+		if o.code != 0 || r.Workload == nil || r.Workload.Failures != 0 || r.Workload.Verified != 4*24<<20/4096 {
+			t.Fatalf("%s: exit code %d, workload %+v, %s", path, o.code, r.Workload, o.errors)
+		}
+		w := r.Tiers.Written
+		if w == nil || w.PagesOut < 1000 || w.Reads == 0 || w.BytesOut == 0 || w.WriteErrors != 0 || !strings.Contains(o.errors, "written back") {
+			t.Errorf("%s: written %+v", path, w)
+		}
+		if r.Errors.Corrupt != 0 || r.Errors.Unreadable != 0 || r.Errors.IO != 0 || r.Pool.PeakMemoryBytes > 8<<20 {
+			t.Errorf("%s: errors %+v, %d bytes of memory", path, r.Errors, r.Pool.PeakMemoryBytes)
+		}
+	}
+	left, err := os.ReadDir(dir)
+	noErr(t, err)
+	if st, err := os.Stat(filepath.Join(dir, "pages")); len(left) != 1 || err != nil || st.Size() > 4096 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -106,6 +132,10 @@ func TestBadInput(t *testing.T) {
 		{[]string{"run", "--swap", "64T"}, exitUsage, "--swap 64 TiB"},
 		{[]string{"run", "--pool-limit", "4K"}, exitUsage, "--pool-limit 4 KiB"},
 		{[]string{"run", "--pool-limit", "100T"}, exitUsage, "--pool-limit 100 TiB"},
+		{[]string{"run", "--backing", "/nowhere/at/all"}, exitUsage, "--backing /nowhere/at/all"},
+		{[]string{"run", "--backing", "/tmp", "--no-swap"}, exitUsage, "--backing: there is no pool"},
+		{[]string{"run", "--writeback-after", "1m"}, exitUsage, "--backing FILE"},
+		{[]string{"run", "--backing", "/tmp", "--backing-size", "1M"}, exitUsage, "--backing-size 1 MiB"},
 		{[]string{"run", "--compressor", "lzma"}, exitUsage, `"lzma" is not a codec: want none, lz4`},
 		{[]string{"run", "--priority", "-5"}, exitUsage, "--priority -5"},
 		{[]string{"run", "--transport", "pigeon"}, exitUsage, `"pigeon"`},

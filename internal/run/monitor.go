@@ -72,7 +72,7 @@ func (m *monitor) sample() sample {
 		}
 		m.peak.take(s.used, m.memory())
 	}
-	if m.pool != nil && !m.full && m.pool.Full() {
+	if m.pool != nil && !m.full && m.pool.Full() && m.pool.Backing() == nil {
 		m.full = true
 		m.live.Clear()
 		m.note("the pool is full: the kernel keeps what does not fit, and may have to kill the command. Raise --pool-limit or --memory")

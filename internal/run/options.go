@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -132,6 +133,10 @@ func (o *Options) Complete() error {
 	}
 	check(o.RecordSizes && o.Record == "", "--record-sizes: say where to with --record FILE")
 	check(o.Backing != "" && (o.NoSwap || !o.Device.ours()), "--backing: there is no pool to write back from")
+	if o.Backing != "" {
+		_, err := os.Stat(filepath.Dir(o.Backing))
+		check(err != nil, "--backing %s: there is no folder for it: %w", o.Backing, err)
+	}
 	check(o.Backing == "" && (o.BackingSize != 0 || o.WritebackAfter != 0 || o.WritebackLimit != 0),
 		"--backing-size, --writeback-after, --writeback-limit: say where to with --backing FILE or a folder")
 	check(o.WritebackAfter < 0, "--writeback-after %v: want 0 or more", o.WritebackAfter)
