@@ -19,7 +19,7 @@ func (p *Pool) admit() bool {
 		_ = p.refused(arena.ErrLimit)
 		return false
 	}
-	if p.aboveThreshold() || p.zs.InUse() > p.a.Budget().Limit()-p.tiers.headroom.Load() {
+	if p.aboveThreshold() {
 		p.zs.Urge()
 		return false
 	}
@@ -27,8 +27,10 @@ func (p *Pool) admit() bool {
 	return true
 }
 
+// aboveThreshold reports whether a pool that was full still is.
 func (p *Pool) aboveThreshold() bool {
-	return p.zs.InUse() > p.a.Budget().Limit()/100*p.acceptPercent()
+	limit := p.a.Budget().Limit()
+	return p.zs.InUse() > min(limit/100*p.acceptPercent(), limit-p.tiers.headroom.Load())
 }
 
 // flowPercentAccept is the accept threshold while pages are being written back: they make room as fast as it can be had.

@@ -274,9 +274,10 @@ func (m *model) storePages(t *rapid.T, w *Worker, first uint64, pages []byte) er
 	threshold := before.LimitBytes / 100 * int64(m.o.AcceptThresholdPercent)
 	mayRefuse := full && inUse > threshold || inUse+most > before.LimitBytes
 	mustRefuse := full && inUse > threshold && one.needsObject() && m.o.Compactor == nil
+	isFull := m.p.Full() || m.p.zs.InUse() <= threshold // the compactor may have been quick
 	switch {
 	case err == nil && stored == n && !mustRefuse:
-	case err == ErrFull && stored < n && mayRefuse && m.p.Full() && after.RejectedFull == before.RejectedFull+1:
+	case err == ErrFull && stored < n && mayRefuse && isFull && after.RejectedFull == before.RejectedFull+1:
 		m.seen.Full++
 		if after.PoolLimitHit == before.PoolLimitHit {
 			m.seen.Threshold++

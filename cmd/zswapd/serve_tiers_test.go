@@ -23,7 +23,7 @@ func diskDir(t *testing.T) string {
 // TestServeTiersKilled is TestServeKilled while pages are packed and written to a disk.
 func TestServeTiersKilled(t *testing.T) {
 	serveKilled(t, max(*killsFlag/2, 5), false, "--set", "recompress.idle_after=1s", "--set", "writeback.idle_after=1s",
-		"--set", "pool.max_pool_size=32MiB", "--set", "writeback.file="+diskDir(t), "--set", "writeback.size=128MiB")
+		"--set", "pool.max_pool_size=64MiB", "--set", "writeback.file="+diskDir(t), "--set", "writeback.size=128MiB")
 }
 
 func (s *service) stats() (all control.Stats) {
@@ -60,7 +60,7 @@ func TestServeTiersByHand(t *testing.T) {
 	noErr(t, syscall.Kill(was, syscall.SIGKILL))
 	s.replaced(was)
 	s.wait("to answer", func() bool { _, err := os.Stat(socketOf(state)); return err == nil && s.stats().StoredPages > 0 })
-	if now := s.stats().Backing; now == nil || now.Pages < b.Pages {
+	if now := s.stats().Backing; now == nil || now.Pages < b.Pages*9/10 { // some may have come back since
 		text, _ := json.Marshal(now)
 		t.Errorf("after a kill: %s, before %d pages", text, b.Pages)
 	}
