@@ -181,6 +181,7 @@ func TestAdoptClosed(t *testing.T) {
 	if _, err := Adopt(held[ownHandle()], os.NewFile(uintptr(run), RunHandle), p.options()); !errors.Is(err, swapdev.ErrForeign) && !errors.Is(err, swapdev.ErrOff) {
 		t.Errorf("adopted what is off: %v", err)
 	}
+	opened := p.record
 	p.record, err = swapdev.Resume(os.NewFile(uintptr(held[RunHandle]), RunHandle))
 	noErr(t, err)
 	if kind() == FUSE {
@@ -189,7 +190,7 @@ func TestAdoptClosed(t *testing.T) {
 	}
 	// A loop device goes with its last user. A ublk device is for Clean.
 	r := p.record.Record()
-	noErr(t, p.record.Release())
+	noErr(t, errors.Join(opened.Release(), p.record.Release()))
 	report, err := swapdev.Clean(t.Context(), p.state, swapdev.CleanOptions{})
 	if noErr(t, err); len(report) != 1 || !strings.Contains(report[0], "removed "+r.UBLK) {
 		t.Errorf("cleaned: %q", report)

@@ -108,6 +108,14 @@ func (k *keeper) start() error {
 	return nil
 }
 
+// slow is by how much longer things may take in an emulated machine that is short of memory.
+func slow() int {
+	if whole != nil {
+		return 5
+	}
+	return 1
+}
+
 var errEnded = errors.New("the server has ended")
 
 // receive returns the next event, and the descriptors that came with it.
@@ -206,7 +214,7 @@ func (k *keeper) end() (*server, *os.ProcessState, error) {
 			err = nil
 		}
 		return s, e.state, errors.Join(e.err, err, s.socket.Close())
-	case <-time.After(deathLimit):
+	case <-time.After(deathLimit * time.Duration(slow())):
 		return s, nil, fmt.Errorf("process %d does not end", s.process.Pid)
 	}
 }

@@ -47,15 +47,3 @@ func TestKindOfOptions(t *testing.T) {
 		t.Errorf("a machine's door: %q, %v", got, err)
 	}
 }
-
-func TestFullTotal(t *testing.T) {
-	const text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=12.34 avg60=0.00 avg300=0.00 total=4711\n"
-	if n, ok := fullTotal([]byte(text)); n != 4711 || !ok {
-		t.Error(n, ok)
-	}
-	for _, bad := range []string{"", "some total=1\n", "full total=\n", "full avg10=1\n"} {
-		if n, ok := fullTotal([]byte(bad)); ok {
-			t.Errorf("%q: %d", bad, n)
-		}
-	}
-}

@@ -1,10 +1,8 @@
 package door
 
 import (
-	"bytes"
 	"errors"
 	"os"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -17,19 +15,24 @@ import (
 // What relief goes by.
 const (
 	reliefTick  = 100 * time.Millisecond
-	stallWindow = time.Second
-	stallShare  = 0.5 // of the window in which all programs waited for memory
-	stallCount  = 10  // windows in a row, until the OOM killer is called; then as many again
+	holdTicks   = 20 // that a pool counts as full after the last page that it refused for that
+	stuckTicks  = 20 // in a row, in each of which more pages were refused than taken, until it counts as full, whatever the reason
+	windowTicks = 10 // of which it looks whether programs wait for memory
+	stallShare  = 0.5
+	stallCount  = 10 // windows in a row in which they do, until the OOM killer is called; then as many again
+	shortShare  = 16 // of the memory, below which what is available is too little
 )
 
 // relief is for a pool that is full while the whole machine swaps to it. Each page that is refused is tried again by the kernel,
-// at once and for ever, and what little it finds elsewhere looks to it like progress: it would go on for minutes before its OOM
-// killer came. So while the pool is full it is told not to swap, and if all programs have waited for memory most of the last ten
-// seconds all the same, the OOM killer is called, which ends the program that has most.
+// at once and for ever. So while the pool is full the kernel is told not to swap; and if programs have waited for memory for most
+// of the last ten seconds all the same, with next to none available, its OOM killer is called, which ends the program that has most.
+//
+// A pool near its limit frees some memory and fills it again at once: so it counts as full until it has refused nothing for a while.
+// And one is as good as full when there is no memory for it: pages that do not compress take as much as they free.
 type relief struct {
 	pool       *zpool.Pool
 	swappiness *swapdev.Swappiness
-	stalls     stalls
+	memory     memory
 	killer     *os.File // sysrq-trigger; nil: none
 	called     atomic.Uint64
 	quit, done chan struct{}
@@ -49,7 +52,7 @@ func (d *Door) relieve(o *Options) (err error) {
 			return errors.Join(err, r.swappiness.Close())
 		}
 	}
-	r.stalls.open()
+	r.memory.open()
 	d.relief = r
 	go r.run()
 	return nil
@@ -59,29 +62,55 @@ func (r *relief) run() {
 	defer close(r.done)
 	tick := time.NewTicker(reliefTick)
 	defer tick.Stop()
+	var f fullness
 	stalled := 0
-	for at := time.Duration(0); ; at += reliefTick {
+	for n := 1; ; n++ {
 		select {
 		case <-r.quit:
 			return
 		case <-tick.C:
 		}
-		full := r.pool.Full()
+		st := r.pool.Stats()
+		full := f.look(st.RejectedFull, st.RejectedAllocFail, st.Stores, r.pool.Full())
 		if full {
 			_ = r.swappiness.Off() // what fails now is tried again
 		} else {
 			_ = r.swappiness.On()
 		}
-		if at%stallWindow > 0 {
+		if n%windowTicks > 0 {
 			continue
 		}
-		if share := r.stalls.share(); !full || share < stallShare {
+		if share := r.memory.stalled(); !full || share < stallShare || !r.memory.short() {
 			stalled = 0
 		} else if stalled++; stalled >= stallCount {
 			stalled = 0
 			r.call()
 		}
 	}
+}
+
+// fullness tells from what becomes of pages whether the pool counts as full.
+type fullness struct {
+	refused, failed, stored uint64 // at the last look
+	hold, stuck             int    // ticks
+}
+
+// look is called at each tick, with what was refused because the pool is full and because there is no memory, what was stored, and
+// whether the pool says that it is full.
+func (f *fullness) look(refused, failed, stored uint64, says bool) bool {
+	if refused-f.refused+failed-f.failed > stored-f.stored {
+		f.stuck++
+	} else {
+		f.stuck = 0
+	}
+	switch {
+	case says, refused != f.refused, f.stuck >= stuckTicks:
+		f.hold = holdTicks
+	case f.hold > 0:
+		f.hold--
+	}
+	f.refused, f.failed, f.stored = refused, failed, stored
+	return f.hold > 0
 }
 
 // call calls the kernel's OOM killer.
@@ -104,7 +133,7 @@ func (r *relief) end() error {
 	if r.killer != nil {
 		err = errors.Join(err, r.killer.Close())
 	}
-	return errors.Join(err, r.stalls.close())
+	return errors.Join(err, r.memory.close())
 }
 
 // OOMKills returns how often the kernel's OOM killer was called because the pool was full and nothing went on.
@@ -113,53 +142,4 @@ func (d *Door) OOMKills() uint64 {
 		return 0
 	}
 	return d.relief.called.Load()
-}
-
-// stalls tells for how long all programs have waited for memory, from /proc/pressure (Linux 4.20).
-type stalls struct {
-	file *os.File // nil: not to be had, and nobody ever waits
-	buf  []byte
-	last uint64 // µs
-	at   time.Time
-}
-
-func (s *stalls) open() {
-	s.buf = make([]byte, 256)
-	s.file, _ = os.Open("/proc/pressure/memory")
-	s.share()
-}
-
-// share returns the share of the time since the last call.
-func (s *stalls) share() float64 {
-	if s.file == nil {
-		return 0
-	}
-	n, err := unix.Pread(int(s.file.Fd()), s.buf, 0)
-	total, ok := fullTotal(s.buf[:max(n, 0)])
-	if err != nil || !ok {
-		return 0
-	}
-	now := time.Now()
-	share := float64(total-s.last) / float64(now.Sub(s.at).Microseconds())
-	if s.at.IsZero() {
-		share = 0
-	}
-	s.last, s.at = total, now
-	return share
-}
-
-// fullTotal finds the total of the line "full avg10=0.00 avg60=0.00 avg300=0.00 total=123".
-func fullTotal(text []byte) (total uint64, ok bool) {
-	_, line, _ := bytes.Cut(text, []byte("full "))
-	_, number, _ := bytes.Cut(line, []byte("total="))
-	number, _, _ = bytes.Cut(number, []byte("\n"))
-	total, err := strconv.ParseUint(string(number), 10, 64)
-	return total, err == nil
-}
-
-func (s *stalls) close() error {
-	if s.file == nil {
-		return nil
-	}
-	return s.file.Close()
 }

@@ -364,7 +364,7 @@ func (s *served) obey(order string, record *swapdev.Run) error {
 		}
 		s.tell(released)
 	case closeNow:
-		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit*time.Duration(slow()))
 		defer cancel()
 		if err := s.door.Close(ctx, swapdev.OffOptions{}); err != nil {
 			return err
