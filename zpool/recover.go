@@ -15,8 +15,8 @@ import (
 // Recovered says what Open found in a store.
 type Recovered struct {
 	Pages uint64 // stored
-	// Lost are slots whose word, handle or object is damaged. Loading one gives ErrCorrupt until it is stored to or
-	// invalidated. Damage inside an object shows when it is loaded.
+	// Lost are slots whose word or handle is damaged, or whose cluster. Loading one gives ErrCorrupt until it is stored to or
+	// invalidated. Damage inside an object, and in its header, shows when it is loaded.
 	Lost uint64
 	// Backing is why pages in the backing file were lost: it is missing, another one, or its state is damaged. nil: none was.
 	Backing error
@@ -95,13 +95,14 @@ func (s *Standby) Refresh() error {
 
 // Open is like the function of that name. It uses the standby up.
 func (s *Standby) Open() (*Pool, Recovered, error) {
-	if err := s.a.Count(); err != nil {
+	there, err := s.a.Count()
+	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("zpool: open: %w", errors.Join(err, s.Close()))
 	}
 	budget := s.a.Budget()
 	used := budget.Used()
 	budget.SetLimit(used + min(s.o.MaxBytes, math.MaxInt64-used))
-	p, r, err := s.open()
+	p, r, err := s.open(there)
 	if err != nil {
 		return nil, r, fmt.Errorf("zpool: open: %w", errors.Join(err, s.a.Close()))
 	}
@@ -119,15 +120,17 @@ func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
 	if err != nil {
 		return nil, Recovered{}, err
 	}
-	return s.open()
-}
-
-func (s *Standby) open() (*Pool, Recovered, error) {
-	table := newSlots(s.a, s.s.tableBase(), s.s.slots)
-	if err := table.adopt(); err != nil {
+	there, err := a.Extents()
+	if err != nil {
 		return nil, Recovered{}, errors.Join(err, s.zs.Abort())
 	}
-	if err := s.zs.Begin(); err != nil {
+	return s.open(there)
+}
+
+func (s *Standby) open(there []arena.Extent) (*Pool, Recovered, error) {
+	table := newSlots(s.a, s.s.tableBase(), s.s.slots)
+	table.adopt(there)
+	if err := s.zs.Begin(there); err != nil {
 		return nil, Recovered{}, errors.Join(err, s.zs.Abort())
 	}
 	s.zs.Keep(s.o.ReserveBytes / arena.FrameSize)
