@@ -19,8 +19,8 @@ import (
 var openMiB = flag.Uint64("open-mib", 256, "MiB of pages in the stores that BenchmarkOpen opens")
 
 // BenchmarkOpen is what the successor of a killed process waits for: the store is mapped anew each time, so that first touches
-// cost what they cost there. new: stored in the order of the slots; used: then half of it again, in random order; packed: then
-// cold pages together.
+// cost what they cost there. new: stored in the order of the slots; used: then half of it again, in random order, and compacted;
+// packed: then a third of the pages as those are packed that are cold.
 func BenchmarkOpen(b *testing.B) {
 	pages := *openMiB << 20 / PageSize
 	p, err := New(Options{Slots: pages, MaxBytes: int64(pages)*PageSize*2 + 1<<20})
@@ -43,6 +43,7 @@ func BenchmarkOpen(b *testing.B) {
 	for range pages / 2 {
 		put(r.Uint64N(pages), 1)
 	}
+	compactAll(p)
 	b.Run("store=used", func(b *testing.B) { p = benchmarkOpen(b, p) })
 	w = p.NewWorker()
 	p.Tick()
@@ -53,7 +54,15 @@ func BenchmarkOpen(b *testing.B) {
 		_, more, err = p.Recompress(0, int(pages))
 		noErr(b, err)
 	}
+	compactAll(p)
 	b.Run("store=packed", func(b *testing.B) { p = benchmarkOpen(b, p) })
+}
+
+func compactAll(p *Pool) {
+	for more := true; more; {
+		_, more = p.Compact(1 << 30)
+	}
+	p.Trim()
 }
 
 // benchmarkOpen opens the store of p again and again, and returns the pool that it is in then.

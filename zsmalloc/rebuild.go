@@ -48,21 +48,25 @@ func (r *Recovery) keepReady() error {
 // keepReadyOf keeps free runs of a lane, up to share frames more.
 func (r *Recovery) keepReadyOf(l uint8, share int64) error {
 	p := r.p
-	ln := &p.lanes[l]
-	for run := uint32(1); run < min(ln.described, ln.runs); run++ { // run 0 is nobody
-		if min(r.keep-r.kept, share) < 1<<l {
-			return nil
+	ln, stride := &p.lanes[l], int64(frameSize)<<l
+	end := ln.base + int64(ln.runs)*stride
+	for _, e := range r.extents {
+		first := max(e.Off, ln.base+stride) // run 0 is nobody
+		for off := ln.base + (first-ln.base+stride-1)/stride*stride; off+stride <= min(e.End, end); off += stride {
+			run := uint32((off - ln.base) / stride)
+			if min(r.keep-r.kept, share) < 1<<l {
+				return nil
+			}
+			if run < ln.fresh.Load() && (p.zspageAt(l, run).used || p.zspageAt(l, run).committed.Load() > 0) {
+				continue
+			}
+			if err := r.reach(l, run); err != nil {
+				return err
+			}
+			p.zspageAt(l, run).committed.Store(1 << l)
+			ln.taken.Add(1 << l)
+			r.kept, share = r.kept+1<<l, share-1<<l
 		}
-		z := p.zspageAt(l, run)
-		if z.used || z.committed.Load() > 0 || z.there != 1<<(1<<l)-1 {
-			continue
-		}
-		if err := r.reach(l, run); err != nil {
-			return err
-		}
-		z.committed.Store(1 << l)
-		ln.taken.Add(1 << l)
-		r.kept, share = r.kept+1<<l, share-1<<l
 	}
 	return nil
 }

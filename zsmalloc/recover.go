@@ -82,11 +82,7 @@ func (r *Recovery) Begin(there []arena.Extent) error {
 		r.extents = slices.Insert(slices.Clone(there), i, arena.Extent{Off: p.handles.base, End: p.handles.base + frameSize})
 	}
 	step("recover: opened")
-	if err := r.noteFrames(); err != nil {
-		return err
-	}
-	r.survey()
-	return nil
+	return r.survey()
 }
 
 // Keep lets Finish leave up to so many frames of free runs as they are, ready for use, which it would release otherwise. They

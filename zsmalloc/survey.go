@@ -5,52 +5,78 @@ package zsmalloc
 // headers: to touch each of them would be to map each frame of the store, which takes most of the time that it could take.
 // If two words disagree, one is damaged, or its owner was killed just when the object was freed: then the headers decide.
 
-// noteFrames notes in the descriptors which frames of their runs are resident.
-func (r *Recovery) noteFrames() error {
-	p := r.p
+// survey finds out which handles' words name a place, and claims the places, unless two words disagree.
+func (r *Recovery) survey() error {
+	if err := r.describe(); err != nil {
+		return err
+	}
+	r.noteFrames()
+	for h, word := range r.words {
+		c, l, ok := r.place(word)
+		if !ok {
+			continue
+		}
+		r.placed.grow(int(h))
+		r.placed.set(int(h))
+		if !r.strict && !r.claim(c, l) {
+			r.distrust()
+		}
+	}
+	r.adopted.grow(len(r.placed)*64 - 1)
+	return nil
+}
+
+// words goes through the words of the handle table.
+func (r *Recovery) words(yield func(h Handle, word uint64) bool) {
+	t := &r.p.handles
 	for _, e := range r.extents {
-		for l := range uint8(lanes) {
-			ln := &p.lanes[l]
-			from, to := max(e.Off, ln.base), min(e.End, ln.base+int64(ln.runs)<<l*frameSize)
-			if from >= to {
-				continue
+		for off := max(e.Off, t.base+8); off < min(e.End, t.base+(int64(t.max)+1)*8); off += 8 {
+			if !yield(Handle((off-t.base)/8), t.a.Word(off).Load()) {
+				return
 			}
-			if err := p.describe(l, uint32((to-1-ln.base)/frameSize>>l)); err != nil {
+		}
+	}
+}
+
+// describe commits the descriptors up to the last run of each lane that a word names and that is there.
+func (r *Recovery) describe() error {
+	p := r.p
+	var last [lanes]uint32
+	for _, word := range r.words {
+		l := locationOf(word)
+		if word&liveBit == 0 || int(l.class()) >= len(p.classes) {
+			continue
+		}
+		c := p.classes[l.class()]
+		if l.run() <= last[c.lane] || l.run() >= p.lanes[c.lane].runs || l.index() >= c.objsPerZspage {
+			continue
+		}
+		if r.resident(p.object(c, l.run(), l.index())/frameSize*frameSize, frameSize) {
+			last[c.lane] = l.run()
+		}
+	}
+	for l, run := range last {
+		if run > 0 {
+			if err := p.describe(uint8(l), run); err != nil {
 				return err
-			}
-			for frame := (from - ln.base) / frameSize; frame < (to-ln.base)/frameSize; frame++ {
-				p.zspageAt(l, uint32(frame>>l)).there |= 1 << (frame & (1<<l - 1))
 			}
 		}
 	}
 	return nil
 }
 
-// survey finds out which handles' words name a place, and claims the places, unless two words disagree.
-func (r *Recovery) survey() {
-	t := &r.p.handles
-	tableEnd := t.base + (int64(t.max)+1)*8
+// noteFrames notes in the descriptors which frames of their runs are resident.
+func (r *Recovery) noteFrames() {
+	p := r.p
 	for _, e := range r.extents {
-		from, to := max(e.Off, t.base+8), min(e.End, tableEnd)
-		if from >= to {
-			continue
-		}
-		r.placed.grow(int(to-t.base)/8 - 1)
-		for off := from; off < to; off += 8 {
-			c, l, ok := r.place(t.a.Word(off).Load())
-			if !ok {
-				continue
-			}
-			r.placed.set(int(off-t.base) / 8)
-			if r.strict {
-				continue
-			}
-			if !r.claim(c, l) {
-				r.distrust()
+		for l := range uint8(lanes) {
+			ln := &p.lanes[l]
+			from, to := max(e.Off, ln.base), min(e.End, ln.base+int64(min(ln.described, ln.runs))<<l*frameSize)
+			for frame := (from - ln.base) / frameSize; frame < (to-ln.base)/frameSize; frame++ {
+				p.zspageAt(l, uint32(frame>>l)).there |= 1 << (frame & (1<<l - 1))
 			}
 		}
 	}
-	r.adopted.grow(len(r.placed)*64 - 1)
 }
 
 // place returns the place that a handle's word names, if it is one and the first frame of the object there is resident. Spare
@@ -70,13 +96,15 @@ func (r *Recovery) place(word uint64) (c *class, l location, ok bool) {
 	return c, l, there != 0 && (!c.huge || r.resident(p.hugeHeaders+int64(l.run())*headerSize, headerSize))
 }
 
-// find returns the place of a handle's object.
+// find returns the place of a handle's object, where the survey found one.
 func (r *Recovery) find(h Handle) (c *class, l location, ok bool) {
 	if !r.placed.has(int(h)) {
 		return nil, 0, false
 	}
-	c, l, ok = r.place(r.p.handles.word(h).Load())
-	return c, l, ok && (!r.strict || r.names(c, l, h))
+	l = locationOf(r.p.handles.word(h).Load())
+	c = r.p.classes[l.class()]
+	l = makeLocation(c.index, l.run(), l.index())
+	return c, l, !r.strict || r.names(c, l, h)
 }
 
 // names reports whether the header at l names h.
