@@ -40,8 +40,11 @@ func TestMain(m *testing.M) {
 func playKeeper() int {
 	os.Setenv(partEnv, "daemon")
 	o := Options{
-		Program: os.Args[1], Args: []string{"@daemon"}, Dir: os.Args[2], Watchdog: time.Second,
+		Program: os.Args[1], Args: []string{"@daemon"}, Dir: os.Args[2], Watchdog: time.Minute, // nobody pets it here
 		Say: func(text string) { fmt.Println("KEEPER", text) },
+	}
+	if strings.Contains(os.Getenv(scriptEnv), "hang") {
+		o.Watchdog = time.Second
 	}
 	if os.Getenv(managedEnv) != "" { // by whoever is to be systemd
 		os.Unsetenv(managedEnv)
@@ -139,7 +142,7 @@ func keep(t *testing.T, script string, meanwhile func(keeper *os.Process, said f
 		text, _ := os.ReadFile(file.Name())
 		return string(text)
 	}
-	ended := time.AfterFunc(20*time.Second, func() { _ = c.Process.Kill() })
+	ended := time.AfterFunc(2*time.Minute, func() { _ = c.Process.Kill() })
 	if meanwhile != nil {
 		meanwhile(c.Process, said)
 	}

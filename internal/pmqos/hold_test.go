@@ -64,7 +64,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 
 func TestHoldFollowsTraffic(t *testing.T) {
 	path := newFile(t)
-	h, err := New(Options{Quiet: 20 * time.Millisecond, Path: path})
+	h, err := New(Options{Quiet: 300 * time.Millisecond, Path: path}) // so long that a busy machine does not miss it
 	if err != nil {
 		t.Fatal(err)
 	}
