@@ -49,6 +49,27 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// A pool that nobody uses rests, although its reserve is memory that is ready and that nobody asks for.
+func TestReserveIsNoWork(t *testing.T) {
+	p := newTestPool(t, Options{Slots: 1000, MaxBytes: 64 << 20, ReserveBytes: 4 << 20, Background: &Background{}})
+	waitFor(t, "there is a reserve", func() bool { ready, _, _ := p.zs.Ready(); return ready > 0 })
+	k := &p.tiers
+	k.halt()
+	k.turn() // it sees what was taken
+	k.asked -= trimIdle
+	for turns := 0; ; turns++ {
+		if _, rests := k.turn(); rests {
+			break
+		}
+		if turns == 20 {
+			t.Fatalf("it does not rest; %d times it has trimmed", k.steps[actTrim].Load())
+		}
+	}
+	if ready, _, _ := p.zs.Ready(); ready == 0 {
+		t.Error("the reserve was trimmed away")
+	}
+}
+
 // A standby opens the store of another process, and stores what that one had in reserve, without a frame from the system.
 func TestStandby(t *testing.T) {
 	var none atomic.Bool

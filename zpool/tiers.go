@@ -38,6 +38,7 @@ type tiers struct {
 	sweeping   time.Duration // that this one took so far
 	compacting bool
 	stuck      int64         // freeable frames that compaction could not free
+	kept       int64         // ready frames that trimming has left: the reserve's
 	taken      uint64        // ready frames, when looked at last
 	asked      time.Duration // when somebody had last asked for one
 	warned     int           // percent
@@ -286,6 +287,9 @@ func (t *tiers) doLocked(v *view, d plan) {
 	case actTrim:
 		t.steps[actTrim].Add(1)
 		zs.ReleaseReady(int64(d.budget))
+		if t.kept, _, _ = zs.Ready(); t.kept <= int64(d.budget) {
+			t.kept = 0
+		}
 	}
 }
 
@@ -298,6 +302,9 @@ func (t *tiers) viewLocked(pressure float64) (v view) {
 	ready, most, taken := p.zs.Ready()
 	if taken != t.taken {
 		t.taken, t.asked = taken, now
+	}
+	if ready <= t.kept { // or it would be trimmed again and again, without a rest
+		ready = 0
 	}
 	v = view{
 		used: p.zs.InUse(), limit: p.a.Budget().Limit(), full: p.full.Load(), urged: p.zs.Urged(), pressure: pressure,

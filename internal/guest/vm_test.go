@@ -69,6 +69,10 @@ func (v *vm) boot(t *testing.T) (output string, stalled bool) {
 	if !v.reboots {
 		qemu.Args = append(qemu.Args, "-no-reboot")
 	}
+	patience := silence
+	if v.reboots {
+		patience = boots
+	}
 	var complaint bytes.Buffer
 	qemu.Stdout, qemu.Stderr = &complaint, &complaint
 	if err := qemu.Start(); err != nil {
@@ -93,7 +97,7 @@ func (v *vm) boot(t *testing.T) (output string, stalled bool) {
 		if info, err := os.Stat(log); err == nil && info.Size() != size {
 			size, since = info.Size(), time.Now()
 		}
-		if time.Since(since) > silence && (size > 0 || time.Since(since) > boots) {
+		if time.Since(since) > patience && (size > 0 || time.Since(since) > boots) {
 			text, _ := os.ReadFile(log)
 			if !v.stall {
 				sysrq(dir, "9wm") // all messages, blocked tasks, memory
