@@ -9,8 +9,8 @@ build: ## the one binary; without cgo, so that capabilities can be dropped
 test: ## everything, real swap included when root
 	$(GO) test ./...
 
-race: ## under the race detector; the arena is then Go memory
-	$(GO) test -race ./...
+race: ## under the race detector; the arena is then Go memory. Tests of cmd run the program as it is built, without the detector
+	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /cmd/)
 
 invariants: ## with the costly checks compiled in, and hooks at which tests stop and kill
 	$(GO) test -tags invariants ./zsmalloc ./zpool
