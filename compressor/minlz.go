@@ -14,7 +14,7 @@ func newMinLZ(name string, level int) *minLZ {
 		level = minlz.LevelSuperFast
 	}
 	c := &minLZ{name: name, level: level}
-	warmUp(c)
+	warmTables(c)
 	return c
 }
 

@@ -8,7 +8,7 @@ type s2Codec struct{ name string }
 
 func newS2(name string) *s2Codec {
 	c := &s2Codec{name: name}
-	warmUp(c)
+	warmTables(c)
 	return c
 }
 

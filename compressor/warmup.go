@@ -18,6 +18,16 @@ func warmUp(c Codec) {
 	}
 }
 
+// warmTables does so for codecs that have no buffers of their own: what they take from their library's pools is a table that goes
+// by the length of the page alone.
+func warmTables(c Codec) {
+	page, dst := make([]byte, MaxPage), make([]byte, c.MaxLen(MaxPage))
+	fillCopies(page)
+	for n := MaxPage; n >= 16; n /= 2 {
+		c.Compress(dst, page[:n])
+	}
+}
+
 // fillRandom: all literals, nothing to gain.
 func fillRandom(p []byte) {
 	r := rand.New(rand.NewPCG(1, 1))

@@ -104,6 +104,9 @@ func (c *stepCrashes) run(s *crashStore, o crashOrder) (killed bool) {
 	return false
 }
 
+// onlyAfter are steps that a process hardly comes by unless the one before it was killed at a certain step.
+var onlyAfter = map[string]string{"recover: cluster settled": "leave: cluster pinned"}
+
 // life kills a process at a step of working on a store, or of opening it, after up to two others died anywhere else.
 func (c *stepCrashes) life(step string) (killed bool) {
 	s := newCrashStore(c.t)
@@ -116,6 +119,10 @@ func (c *stepCrashes) life(step string) (killed bool) {
 	steps := slices.Sorted(maps.Keys(c.hits))
 	for range before {
 		orders = append(orders, c.order(steps[c.r.IntN(len(steps))]))
+		c.run(s, orders[len(orders)-1])
+	}
+	if first, ok := onlyAfter[step]; ok {
+		orders = append(orders, c.order(first))
 		c.run(s, orders[len(orders)-1])
 	}
 	orders = append(orders, c.order(step))

@@ -150,7 +150,8 @@ func (m *image) try(r *rand.Rand) (rec Recovered, damaged []uint64, err error) {
 // be read.
 func (b *before) verify(w *Worker, rec Recovered, pages [][]byte) (damaged []uint64, err error) {
 	p := w.p
-	if err := errors.Join(p.zs.Check(), p.checkMemory()); err != nil {
+	headers, err := p.zs.CheckDamaged() // their pages are found when they are loaded
+	if err := errors.Join(err, p.checkMemory()); err != nil {
 		return nil, err
 	}
 	got, zeros := make([]byte, PageSize), make([]byte, PageSize)
@@ -180,6 +181,9 @@ func (b *before) verify(w *Worker, rec Recovered, pages [][]byte) (damaged []uin
 		case !bytes.Equal(got, want):
 			return damaged, fmt.Errorf("slot %d: wrong bytes; word %#x, hit: %t", slot, b.words[slot], b.hit[slot])
 		}
+	}
+	if len(headers) > len(damaged) {
+		return damaged, fmt.Errorf("%d headers are damaged, %d pages", len(headers), len(damaged))
 	}
 	if rec.Pages != stored || rec.Lost != lost || rec.Unclaimed < b.least || rec.Unclaimed > b.most {
 		return damaged, fmt.Errorf("recovered %+v; want %d pages, %d lost, %d to %d unclaimed", rec, stored, lost, b.least, b.most)

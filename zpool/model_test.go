@@ -253,7 +253,7 @@ func (m *model) storeUntilFull(t *rapid.T) {
 
 // storePages stores pages, and sees to it that a refusal changes nothing and has its reason.
 func (m *model) storePages(t *rapid.T, w *Worker, first uint64, pages []byte) error {
-	n, before, full, inUse := uint64(len(pages)/PageSize), m.p.Stats(), m.p.Full(), m.p.zs.InUse()
+	n, before, full, inUse := uint64(len(pages)/PageSize), m.p.Stats(), m.p.full.Load(), m.p.zs.InUse()
 	one := newModelPage(pages[:PageSize])
 	tableThere := m.p.slots.committed(first)
 	err := w.Store(first, pages)
@@ -262,7 +262,7 @@ func (m *model) storePages(t *rapid.T, w *Worker, first uint64, pages []byte) er
 	m.seen.Pages += int(stored)
 	for i := range stored {
 		page := newModelPage(pages[i*PageSize:][:PageSize])
-		if m.pages[first+i] = page; err == nil && page.needsObject() && m.p.Full() {
+		if m.pages[first+i] = page; err == nil && page.needsObject() && m.p.full.Load() {
 			t.Fatal("full, but an object was taken")
 		}
 	}
@@ -272,9 +272,9 @@ func (m *model) storePages(t *rapid.T, w *Worker, first uint64, pages []byte) er
 	// ahead: 1/64 of what there is.
 	most := int64(2*n+10)*PageSize + before.LimitBytes/64
 	threshold := before.LimitBytes / 100 * int64(m.o.AcceptThresholdPercent)
-	mayRefuse := full && inUse > threshold || inUse+most > before.LimitBytes
+	mayRefuse := full && inUse+most > threshold || inUse+most > before.LimitBytes
 	mustRefuse := full && inUse > threshold && one.needsObject() && m.o.Compactor == nil
-	isFull := m.p.Full() || m.p.zs.InUse() <= threshold // the compactor may have been quick
+	isFull := m.p.full.Load() || m.p.zs.InUse() <= threshold // the compactor may have been quick
 	switch {
 	case err == nil && stored == n && !mustRefuse:
 	case err == ErrFull && stored < n && mayRefuse && isFull && after.RejectedFull == before.RejectedFull+1:

@@ -178,7 +178,8 @@ func (s *sample) openAs(t testing.TB, r *rand.Rand, g superblock) error {
 
 // verifyLies is verify for a pool that may have another number of slots than the sample: nothing is wrong but wrong bytes.
 func verifyLies(r *rand.Rand, p *Pool, pages [][]byte) error {
-	if err := errors.Join(p.zs.Check(), p.checkMemory()); err != nil {
+	_, err := p.zs.CheckDamaged() // headers of another geometry are no news
+	if err := errors.Join(err, p.checkMemory()); err != nil {
 		return err
 	}
 	w, got, zeros := damageWorker(p), make([]byte, PageSize), make([]byte, PageSize)

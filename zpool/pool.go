@@ -60,6 +60,8 @@ type Options struct {
 	IdleAfter, WritebackAfter    time.Duration
 	RecompressCodec              string
 	ClusterSize, MinWastePercent int
+
+	making *making // the codec of that name, if it is being made
 }
 
 func (o Options) withDefaults() Options {
@@ -180,6 +182,7 @@ func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, fil
 	}
 	p := &Pool{super: s, a: a, slots: table, zs: zs, codec: codec.Name()}
 	p.tiers.init(p, o.settings())
+	p.tiers.making = o.making
 	p.writeback.open(p, file)
 	if o.ReserveBytes > 0 {
 		if err := table.commitAll(); err != nil {

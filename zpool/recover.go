@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"sync/atomic"
 
 	"github.com/zswapd/zswapd/internal/arena"
 	"github.com/zswapd/zswapd/internal/backing"
@@ -15,8 +14,8 @@ import (
 // Recovered says what Open found in a store.
 type Recovered struct {
 	Pages uint64 // stored
-	// Lost are slots whose word, handle or object is damaged. Loading one gives ErrCorrupt until it is stored to or
-	// invalidated. Damage inside an object shows when it is loaded.
+	// Lost are slots whose word or handle is damaged, or whose cluster. Loading one gives ErrCorrupt until it is stored to or
+	// invalidated. Damage inside an object, and in its header, shows when it is loaded.
 	Lost uint64
 	// Backing is why pages in the backing file were lost: it is missing, another one, or its state is damaged. nil: none was.
 	Backing error
@@ -95,13 +94,14 @@ func (s *Standby) Refresh() error {
 
 // Open is like the function of that name. It uses the standby up.
 func (s *Standby) Open() (*Pool, Recovered, error) {
-	if err := s.a.Count(); err != nil {
+	there, err := s.a.Count()
+	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("zpool: open: %w", errors.Join(err, s.Close()))
 	}
 	budget := s.a.Budget()
 	used := budget.Used()
 	budget.SetLimit(used + min(s.o.MaxBytes, math.MaxInt64-used))
-	p, r, err := s.open()
+	p, r, err := s.open(there)
 	if err != nil {
 		return nil, r, fmt.Errorf("zpool: open: %w", errors.Join(err, s.a.Close()))
 	}
@@ -119,15 +119,20 @@ func openIn(a *arena.Arena, o Options) (*Pool, Recovered, error) {
 	if err != nil {
 		return nil, Recovered{}, err
 	}
-	return s.open()
-}
-
-func (s *Standby) open() (*Pool, Recovered, error) {
-	table := newSlots(s.a, s.s.tableBase(), s.s.slots)
-	if err := table.adopt(); err != nil {
+	there, err := a.Extents()
+	if err != nil {
 		return nil, Recovered{}, errors.Join(err, s.zs.Abort())
 	}
-	if err := s.zs.Begin(); err != nil {
+	return s.open(there)
+}
+
+func (s *Standby) open(there []arena.Extent) (*Pool, Recovered, error) {
+	if s.o.Background != nil {
+		s.o.making = makeCodec(s.o.settings().RecompressCodec)
+	}
+	table := newSlots(s.a, s.s.tableBase(), s.s.slots)
+	table.adopt(there)
+	if err := s.zs.Begin(there); err != nil {
 		return nil, Recovered{}, errors.Join(err, s.zs.Abort())
 	}
 	s.zs.Keep(s.o.ReserveBytes / arena.FrameSize)
@@ -135,10 +140,7 @@ func (s *Standby) open() (*Pool, Recovered, error) {
 	if err != nil {
 		return nil, Recovered{}, errors.Join(err, s.zs.Abort())
 	}
-	found, err := adoptSlots(table, s.zs, file)
-	if err != nil {
-		return nil, found.Recovered, errors.Join(err, s.zs.Abort(), letGo(file))
-	}
+	found := adoptSlots(table, s.zs, file)
 	if found.unbacked > 0 || file == nil && !errors.Is(lost, backing.ErrNone) {
 		found.Backing = lost
 	}
@@ -193,184 +195,6 @@ func readSuperblock(a *arena.Arena) (s superblock, err error) {
 		return s, fmt.Errorf("a store of %d slots and %d frames has %d bytes, this one has %d", s.slots, s.maxFrames, s.size(), a.Size())
 	}
 	return s, nil
-}
-
-// found is what recovery counts while it walks the slots.
-type found struct {
-	Recovered
-	counters
-	table    *slots
-	zs       *zsmalloc.Recovery
-	file     *backing.File              // nil: none
-	unbacked uint64                     // pages that were in a file, and are lost
-	owners   map[zsmalloc.Handle]uint64 // of objects that a slot had claimed before their owner came
-	window   uint64                     // that the walk is in
-	claims   []claim                    // of slots in it
-}
-
-// adoptSlots claims the objects that slots name and unlocks the slots. Only damage makes a page lost: if there is no
-// memory to recover with, that is an error, and the store is as good as before.
-func adoptSlots(table *slots, zs *zsmalloc.Recovery, file *backing.File) (f *found, err error) {
-	f = &found{table: table, zs: zs, file: file, owners: map[zsmalloc.Handle]uint64{}}
-	table.each(func(slot uint64, at *atomic.Uint64) bool {
-		if f.window != windowOf(slot) {
-			if err = f.adoptClusters(); err != nil {
-				return false
-			}
-			f.window = windowOf(slot)
-		}
-		w := word(at.Load() &^ lockBit)
-		if w == 0 {
-			at.Store(0)
-			return true
-		}
-		f.Pages++
-		if w.kind() == kindMember {
-			f.claim(slot, w)
-			return true
-		}
-		whole, e := f.adoptSlot(slot, w)
-		if errors.Is(e, zsmalloc.ErrAdopted) {
-			if whole = owns(slot, w, zs); whole {
-				f.owners[w.handle()] = slot
-			}
-		} else if e != nil {
-			err = fmt.Errorf("slot %d: %w", slot, e)
-			return false
-		}
-		f.settle(slot, w, whole)
-		return true
-	})
-	if err == nil {
-		err = f.adoptClusters()
-	}
-	if err == nil && len(f.owners) > 0 {
-		f.evict()
-	}
-	return f, err
-}
-
-// settle unlocks a slot, whose page is whole or lost.
-func (f *found) settle(slot uint64, w word, whole bool) {
-	if !whole {
-		w = lostWord
-		f.Lost++
-	}
-	f.table.word(slot).Store(uint64(w))
-	step("recover: slot unlocked")
-	f.count(0, w)
-}
-
-// claim notes that a slot names a cluster. Whether it is one of its members is seen when all of the window have spoken.
-func (f *found) claim(slot uint64, w word) {
-	for i := range f.claims {
-		if c := &f.claims[i]; c.handle == w.handle() && c.length == w.length() {
-			c.slots |= memberBit(slot)
-			return
-		}
-	}
-	f.claims = append(f.claims, claim{w.handle(), w.length(), memberBit(slot), f.window})
-}
-
-// claim is a cluster that slots of the window name, with the length that they say it has.
-type claim struct {
-	handle zsmalloc.Handle
-	length int
-	slots  uint16
-	window uint64
-}
-
-// adoptClusters adopts the clusters of the window, makes those slots lost that name what is not theirs, and notes in each
-// cluster which of its members are still there.
-func (f *found) adoptClusters() error {
-	for _, c := range f.claims {
-		members, err := f.adoptCluster(c)
-		if err != nil {
-			return fmt.Errorf("slots from %d: %w", f.window, err)
-		}
-		for slot := f.window; slot < f.window+windowSlots; slot++ {
-			if bit := memberBit(slot); c.slots&bit != 0 {
-				f.settle(slot, word(f.table.word(slot).Load()&^lockBit), members&bit != 0)
-			}
-		}
-	}
-	f.claims = f.claims[:0]
-	return nil
-}
-
-// adoptCluster returns which of the slots that claim a cluster are members of it: none, if it is not one.
-func (f *found) adoptCluster(c claim) (members uint16, err error) {
-	object, tag, err := f.zs.Object(c.handle, c.length)
-	if err != nil || c.length <= clusterHeader {
-		return 0, nil
-	}
-	known := isCluster(object, c.handle, c.window)
-	if !known && clusterChecksum(object, f.window) != tag {
-		return 0, nil
-	}
-	members = membersOf(object) & c.slots
-	if known {
-		members &= liveOf(object) // a word that says more is from before its page left
-	}
-	if members == 0 {
-		return 0, nil
-	}
-	switch err := f.zs.Adopt(c.handle, c.length); {
-	case errors.Is(err, zsmalloc.ErrAdopted):
-		f.owners[c.handle] = noSlot
-	case errors.Is(err, zsmalloc.ErrBadHandle):
-		return 0, nil
-	case err != nil:
-		return 0, err
-	}
-	if !known || liveOf(object) != members {
-		setLive(object, c.handle, f.window, members, membersOf(object))
-		step("recover: cluster settled")
-	}
-	f.countCluster(int64(c.length), 1)
-	return members, nil
-}
-
-// noSlot is the owner of a cluster.
-const noSlot = math.MaxUint64
-
-// adoptSlot reports whether the page of a slot is whole, as far as can be told without reading it.
-func (f *found) adoptSlot(slot uint64, w word) (whole bool, err error) {
-	switch w.kind() {
-	case kindSameFilled:
-		return w.ageless() == sameFilledWord(slot, w.pattern()), nil
-	case kindObject:
-		err := f.zs.Adopt(w.handle(), w.length())
-		if errors.Is(err, zsmalloc.ErrBadHandle) {
-			return false, nil
-		}
-		return err == nil, err
-	case kindWritten:
-		if f.file != nil && f.file.Claim(w.place()) {
-			return true, nil
-		}
-		f.unbacked++
-	}
-	return false, nil
-}
-
-// owns reports whether the object that a slot's word names is the slot's: what the checksum says when two slots name one.
-func owns(slot uint64, w word, zs *zsmalloc.Recovery) bool {
-	object, tag, err := zs.Object(w.handle(), w.length())
-	return err == nil && checksum(object, slot, w.codec()) == tag
-}
-
-// evict makes those slots lost that had claimed another's object.
-func (f *found) evict() {
-	f.table.each(func(slot uint64, at *atomic.Uint64) bool {
-		w := word(at.Load())
-		if owner, ok := f.owners[w.handle()]; ok && w.kind() == kindObject && owner != slot {
-			at.Store(uint64(lostWord))
-			f.count(w, lostWord)
-			f.Lost++
-		}
-		return true
-	})
 }
 
 // inherit takes over the counts of pages that were there before the pool's own workers.

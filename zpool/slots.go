@@ -67,13 +67,14 @@ func (s *slots) commitAll() error {
 }
 
 // adopt notes which frames of the table are there already.
-func (s *slots) adopt() error {
+func (s *slots) adopt(there []arena.Extent) {
 	frames := int64(s.n+slotsPerFrame-1) / slotsPerFrame
-	return s.a.Resident(s.base, frames*arena.FrameSize, func(off, n int64) {
-		for frame := (off - s.base) / arena.FrameSize; n > 0; frame, n = frame+1, n-arena.FrameSize {
+	for _, e := range there {
+		for off := max(e.Off, s.base); off < min(e.End, s.base+frames*arena.FrameSize); off += arena.FrameSize {
+			frame := (off - s.base) / arena.FrameSize
 			s.there[frame/64].Or(1 << (frame % 64))
 		}
-	})
+	}
 }
 
 // each calls visit for every slot with a committed word, in order, until it returns false.

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/cputime"
 	"github.com/zswapd/zswapd/internal/histogram"
 	"github.com/zswapd/zswapd/zsmalloc"
@@ -33,6 +32,7 @@ type tiers struct {
 
 	mu         sync.Mutex // held for a step: the clock, the packer and the sweep stand still for anybody else
 	packer     *packer    // nil until it is needed; guarded by mu, as all of these are
+	making     *making    // its first codec, if that is under way
 	sweep      sweep
 	sweepTime  time.Duration // that the last sweep took, packing apart
 	sweeping   time.Duration // that this one took so far
@@ -85,11 +85,11 @@ func (t *tiers) useLocked(s Settings) (err error) {
 // makePackerLocked makes the packer that the settings ask for, whose codec is megabytes. Preconditions: mu is held.
 func (t *tiers) makePackerLocked() error {
 	s := t.p.settings.Load()
-	codec, err := compressor.New(s.RecompressCodec)
+	codec, err := t.making.codec(s.RecompressCodec)
 	if err != nil {
 		return err
 	}
-	if t.packer == nil {
+	if t.making = nil; t.packer == nil {
 		t.packer = newPacker(t.p)
 	}
 	t.packer.use(codec, s.ClusterSize/PageSize)

@@ -12,7 +12,17 @@ import (
 // each run is in use or free, never both; each handle is live or free; and the frames that are resident, those of
 // tables included, are the ones that are accounted for. No other call may be in progress.
 func (p *Pool) Check() error {
-	k := &checker{p: p, live: map[Handle]bool{}}
+	damaged, err := p.CheckDamaged()
+	for _, h := range damaged {
+		err = errors.Join(err, fmt.Errorf("zsmalloc: check: the header of handle %d's object is damaged", h))
+	}
+	return err
+}
+
+// CheckDamaged is Check for a pool whose store was damaged: it returns the handles whose objects' headers do not name them,
+// which is what Pin says of them, and every other disagreement.
+func (p *Pool) CheckDamaged() (damaged []Handle, err error) {
+	k := &checker{p: p, live: map[Handle]bool{}, nameless: map[location]bool{}}
 	for _, c := range p.classes {
 		k.class(c)
 	}
@@ -22,10 +32,10 @@ func (p *Pool) Check() error {
 	k.handles()
 	k.frames()
 	k.tables()
-	if len(k.problems) == 0 {
-		return nil
+	if len(k.problems) > 0 {
+		err = fmt.Errorf("zsmalloc: check: %w", errors.Join(k.problems...))
 	}
-	return fmt.Errorf("zsmalloc: check: %w", errors.Join(k.problems...))
+	return k.damaged, err
 }
 
 const maxProblems = 20
@@ -33,8 +43,10 @@ const maxProblems = 20
 type checker struct {
 	p         *Pool
 	live      map[Handle]bool
-	committed int64 // frames of runs, as the descriptors have it
-	ready     int64 // those of free runs
+	nameless  map[location]bool // of allocated objects whose headers name no handle that points back
+	damaged   []Handle          // whose those are
+	committed int64             // frames of runs, as the descriptors have it
+	ready     int64             // those of free runs
 	problems  []error
 }
 
@@ -71,37 +83,29 @@ func (k *checker) class(c *class) {
 }
 
 func (k *checker) zspage(c *class, run uint32, z *zspage) {
-	p, inuse := k.p, 0
+	p := k.p
 	// More frames than the class uses are there if the system would not take back those that another class left.
 	if n := int(z.committed.Load()); int(z.fresh)*c.size > n*frameSize || n > 1<<c.lane {
 		k.errorf("class %d run %d: %d objects touched in %d frames", c.index, run, z.fresh, n)
 		return
 	}
+	var free objectSet
+	if !p.freeLocked(c, run, z, &free) {
+		k.errorf("class %d run %d: the free list from object %d on is damaged, or not of %d - %d objects", c.index, run, z.free, z.fresh, z.inuse)
+		return
+	}
 	for i := range int(z.fresh) {
-		h := p.header(c, run, i).handle
-		if h == 0 {
-			continue
+		h, l := p.header(c, run, i).handle, makeLocation(c.index, run, i)
+		switch {
+		case free.has(i):
+			if h != 0 {
+				k.errorf("class %d run %d object %d: it is free, and of handle %d", c.index, run, i, h)
+			}
+		case !k.live[h] && p.handles.known(h) && p.handles.word(h).Load() == l.unpinned():
+			k.live[h] = true
+		default:
+			k.nameless[l] = true
 		}
-		inuse++
-		if k.live[h] || !p.handles.known(h) {
-			k.errorf("class %d run %d object %d: handle %d is used twice or unknown", c.index, run, i, h)
-			continue
-		}
-		k.live[h] = true
-		if w := p.handles.word(h).Load(); w != makeLocation(c.index, run, i).unpinned() {
-			k.errorf("class %d run %d object %d: handle %d says %#x", c.index, run, i, h, w)
-		}
-	}
-	free := 0
-	for i := z.free; i != noObject; free++ {
-		if i >= z.fresh || p.header(c, run, int(i)).handle != 0 || free > int(z.fresh) {
-			k.errorf("class %d run %d: free list reaches object %d", c.index, run, i)
-			return
-		}
-		i = uint16(p.header(c, run, int(i)).tag)
-	}
-	if inuse != int(z.inuse) || inuse+free != int(z.fresh) {
-		k.errorf("class %d run %d: %d objects in use, %d free, of %d; inuse says %d", c.index, run, inuse, free, z.fresh, z.inuse)
 	}
 }
 
@@ -149,8 +153,24 @@ func (k *checker) handles() {
 		}
 		free[h] = true
 	}
-	if len(k.live) != t.mu.inUse || len(k.live)+len(free) != int(t.fresh.Load())-1 {
-		k.errorf("handles: %d live, %d free, of %d; the count says %d in use", len(k.live), len(free), t.fresh.Load()-1, t.mu.inUse)
+	for h := Handle(1); t.known(h); h++ {
+		if free[h] || k.live[h] {
+			continue
+		}
+		w := t.word(h).Load()
+		if l := locationOf(w); !k.nameless[l] || w != l.unpinned() {
+			k.errorf("handle %d is neither free nor an object's: %#x", h, w)
+			continue
+		}
+		delete(k.nameless, locationOf(w))
+		k.damaged = append(k.damaged, h)
+	}
+	for l := range k.nameless {
+		c := k.p.classes[l.class()]
+		k.errorf("class %d run %d object %d: it is no handle's, and says handle %d", l.class(), l.run(), l.index(), k.p.header(c, l.run(), l.index()).handle)
+	}
+	if live := len(k.live) + len(k.damaged); live != t.mu.inUse {
+		k.errorf("handles: %d live; the count says %d in use", live, t.mu.inUse)
 	}
 }
 

@@ -148,20 +148,26 @@ func (p *Pool) packLocked(c *class, run uint32, budget int) (r Compaction) {
 		return r
 	}
 	z := p.zspageAt(c.lane, run)
-	p.sortFreeLocked(c, run, z)
+	var free objectSet
+	if !p.freeLocked(c, run, z, &free) {
+		return r // damaged; Check says so
+	}
+	p.sortFreeLocked(c, run, z, &free)
 	for stop := false; !stop; {
-		for z.fresh > 0 && p.header(c, run, int(z.fresh)-1).handle == 0 {
+		for z.fresh > 0 && free.has(int(z.fresh)-1) {
 			z.fresh--
 		}
 		if z.free >= z.fresh { // noObject is the largest number there is
 			break
 		}
-		last := int(z.fresh) - 1
+		first, last := int(z.free), int(z.fresh)-1
 		if stop = p.moveLocked(c, run, last, run, &r, budget); z.free == uint16(last) {
+			free.clear(first)
+			free.set(last)
 			z.free = uint16(p.header(c, run, last).tag) // it lies behind the end now
 		}
 	}
-	p.sortFreeLocked(c, run, z)
+	p.sortFreeLocked(c, run, z, &free)
 	step("pack: objects moved")
 	have, need := int(z.committed.Load()), (int(z.fresh)*c.size+frameSize-1)/frameSize
 	if need < have && p.a.Release(p.frames(c.lane, run)+int64(need)*frameSize, int64(have-need)*frameSize) == nil {
@@ -172,12 +178,12 @@ func (p *Pool) packLocked(c *class, run uint32, budget int) (r Compaction) {
 	return r
 }
 
-// sortFreeLocked rebuilds the free list of a zspage in rising order, so that the next object comes from its front.
-func (p *Pool) sortFreeLocked(c *class, run uint32, z *zspage) {
+// sortFreeLocked makes the free list of a zspage anew, in rising order, so that the next object comes from its front.
+func (p *Pool) sortFreeLocked(c *class, run uint32, z *zspage, free *objectSet) {
 	z.free = noObject
 	for i := int(z.fresh) - 1; i >= 0; i-- {
-		if h := p.header(c, run, i); h.handle == 0 {
-			h.tag = uint32(z.free)
+		if free.has(i) {
+			p.header(c, run, i).tag = uint32(z.free)
 			z.free = uint16(i)
 		}
 	}
@@ -203,6 +209,9 @@ func (p *Pool) moveLocked(c *class, src uint32, i int, dst uint32, r *Compaction
 func (p *Pool) migrateLocked(c *class, h Handle, src uint32, i int, dst uint32) (moved bool, err error) {
 	if invariant.Mutant != "" {
 		return p.migrateWrong(c, h, src, i, dst)
+	}
+	if !p.handles.known(h) {
+		return false, nil // the header is damaged
 	}
 	w := p.handles.word(h)
 	if !tryPin(w, makeLocation(c.index, src, i).unpinned()) {

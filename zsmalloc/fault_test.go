@@ -265,26 +265,42 @@ func TestRecoveryCutsTables(t *testing.T) {
 	noErr(t, errors.Join(p.Check(), p.Close(), a.Close()))
 }
 
-// An object whose header names another handle is refused, and nothing stays pinned.
+// An object whose header names another handle is refused, and nothing stays pinned. It can be freed, but not by a handle whose
+// word leads to what is another's, or nobody's.
 func TestDamagedHeader(t *testing.T) {
 	p := newTestPool(t, Options{}, 1<<20)
 	for _, size := range []int{100, MaxSize} {
 		o := mustPut(t, p, 1, size)
 		l := locationOf(p.handles.word(o.h).Load())
 		h := p.header(p.classes[l.class()], l.run(), l.index())
-		h.handle++
-		for what, use := range map[string]func() error{
-			"pin":  func() error { _, _, err := p.Pin(o.h); return err },
-			"free": func() error { return p.Free(o.h) },
-		} {
-			if err := use(); !errors.Is(err, ErrBadHandle) {
-				t.Errorf("%s, %d bytes: %v", what, size, err)
-			}
-			if p.handles.word(o.h).Load()&pinBit != 0 {
-				t.Fatalf("%s, %d bytes: stays pinned", what, size)
+		refused := func(o object) {
+			t.Helper()
+			if _, _, err := p.Pin(o.h); !errors.Is(err, ErrBadHandle) || p.handles.word(o.h).Load()&pinBit != 0 {
+				t.Fatalf("pin, %d bytes: %v, word %#x", size, err, p.handles.word(o.h).Load())
 			}
 		}
+		h.handle++
+		refused(o)
 		h.handle--
 		noErr(t, o.verify(p))
+
+		wrong, gone, keep := mustPut(t, p, 2, size), mustPut(t, p, 3, size), mustPut(t, p, 4, size)
+		right, nobody := p.handles.word(wrong.h).Load(), p.handles.word(gone.h).Load()
+		noErr(t, p.Free(gone.h))
+		for _, word := range []uint64{l.unpinned(), nobody} { // another's, and nobody's
+			p.handles.word(wrong.h).Store(word)
+			refused(wrong)
+			if err := p.Free(wrong.h); !errors.Is(err, ErrBadHandle) || p.handles.word(wrong.h).Load()&pinBit != 0 {
+				t.Fatalf("free, %d bytes: %v, word %#x", size, err, p.handles.word(wrong.h).Load())
+			}
+		}
+		p.handles.word(wrong.h).Store(right)
+		noErr(t, errors.Join(o.verify(p), wrong.verify(p), keep.verify(p)))
+		h.handle = 0
+		refused(o)
+		noErr(t, errors.Join(p.Free(o.h), p.Check(), wrong.verify(p), keep.verify(p)))
+		if err := p.Free(o.h); !errors.Is(err, ErrBadHandle) {
+			t.Fatalf("freed twice: %v", err)
+		}
 	}
 }

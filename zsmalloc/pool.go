@@ -235,9 +235,9 @@ func (p *Pool) putHuge(c *class, h Handle, tag uint32, data []byte) error {
 		return err
 	}
 	z.use(c.index)
-	z.fresh, z.inuse = 1, 1
 	p.write(c, run, 0, h, tag, data)
 	c.mu.Lock()
+	z.fresh, z.inuse = 1, 1
 	c.mu.zspages++
 	c.mu.frames++
 	c.mu.objects++
@@ -328,13 +328,14 @@ func (p *Pool) classOf(l location) *class {
 	return c
 }
 
-// Free frees the object of a handle and the handle. It waits for the pin, so the caller must not hold it.
+// Free frees the object of a handle and the handle, also if the object's header is damaged.
+// It waits for the pin, so the caller must not hold it.
 // It returns ErrBadHandle, and then frees nothing. A handle is used again after it was freed, so a caller that frees
 // twice may free somebody else's object: the pool's slots see to it that each handle has one owner.
 func (p *Pool) Free(h Handle) error {
 	c, l, err := p.pin(h)
 	if err != nil {
-		return err
+		return p.freeDamaged(h)
 	}
 	step("free: pinned")
 	if invariant.Mutant == "free the handle first" {

@@ -3,6 +3,8 @@ package zsmalloc
 import (
 	"errors"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -179,13 +181,21 @@ func TestRecoveryStaysInItsTables(t *testing.T) {
 
 	rec, err := Open(a, 0, o)
 	noErr(t, err)
-	for h, size := range map[Handle]int{one.h: 500, out: 500, long.h: 3000, huge.h: MaxSize} {
+	for h, size := range map[Handle]int{one.h: 500, out: 500} {
 		if err := rec.Adopt(h, size); !errors.Is(err, ErrBadHandle) {
 			t.Errorf("handle %d: %v", h, err)
 		}
 	}
+	noErr(t, rec.Adopt(long.h, 3000)) // whose headers were hit
+	noErr(t, rec.Adopt(huge.h, MaxSize))
 	p, err = rec.Finish()
 	noErr(t, err)
+	for _, h := range []Handle{long.h, huge.h} {
+		if _, _, err := p.Pin(h); !errors.Is(err, ErrBadHandle) {
+			t.Errorf("pin of handle %d: %v", h, err)
+		}
+		noErr(t, p.Free(h))
+	}
 	noErr(t, p.Check())
 	noErr(t, p.Close())
 }
@@ -262,7 +272,7 @@ func TestRecoveryCountsWhatIsUnclaimed(t *testing.T) {
 	noErr(t, p.Close())
 }
 
-// Damaged words and headers are refused, and what is whole survives beside them.
+// Damaged words are refused, and so are headers where two words disagree. What is whole survives beside them.
 func TestRecoveryRefusesDamage(t *testing.T) {
 	o := small(Options{})
 	a := newArena(t, o, 4<<20)
@@ -316,4 +326,174 @@ func TestRecoveryRefusesDamage(t *testing.T) {
 		mustPut(t, p, 9, 500)
 	}
 	noErr(t, p.Check())
+}
+
+// Recovery without headers finds what recovery by headers finds: the same pool, if nothing is damaged.
+func TestRecoveryByWordsAndByHeaders(t *testing.T) {
+	r := newRand(t)
+	o := small(Options{})
+	a := newArena(t, o, 8<<20)
+	defer a.Close()
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	var live []object
+	for range 3000 {
+		if len(live) > 0 && r.IntN(3) == 0 {
+			i := r.IntN(len(live))
+			noErr(t, p.Free(live[i].h))
+			live = slices.Delete(live, i, i+1)
+		}
+		live = append(live, mustPut(t, p, r.Uint64(), 1+r.IntN(1000)))
+	}
+	var stats []Stats
+	for _, strict := range []bool{false, true, false} {
+		noErr(t, p.private.Close())
+		rec, err := Open(a, 0, o)
+		noErr(t, err)
+		if rec.strict {
+			t.Fatal("there was nothing to doubt")
+		}
+		if strict {
+			rec.distrust()
+		}
+		for _, o := range live {
+			noErr(t, rec.Adopt(o.h, o.size))
+		}
+		p, err = rec.Finish()
+		noErr(t, err)
+		noErr(t, p.Check())
+		for _, o := range live {
+			noErr(t, o.verify(p))
+		}
+		stats = append(stats, p.Stats())
+	}
+	if !reflect.DeepEqual(stats[0], stats[1]) || !reflect.DeepEqual(stats[0], stats[2]) {
+		t.Errorf("by words %+v\nby headers %+v\nby words %+v", stats[0], stats[1], stats[2])
+	}
+	noErr(t, p.Close())
+}
+
+// A process that was killed between the two halves of a Free may leave two handles with one place: the header says whose it is.
+func TestRecoveryOfAPlaceTwiceNamed(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		o := small(Options{})
+		a := newArena(t, o, 4<<20)
+		p, err := New(a, 0, o)
+		noErr(t, err)
+		old, new := mustPut(t, p, 1, 500), mustPut(t, p, 2, 500)
+		if first {
+			old, new = new, old
+		}
+		other := mustPut(t, p, 3, 700)
+		p.handles.word(old.h).Store(p.handles.word(new.h).Load())
+		noErr(t, p.private.Close())
+		rec, err := Open(a, 0, o)
+		noErr(t, err)
+		if err := rec.Adopt(old.h, 500); !errors.Is(err, ErrBadHandle) {
+			t.Errorf("the one that was freed: %v", err)
+		}
+		noErr(t, errors.Join(rec.Adopt(new.h, 500), rec.Adopt(other.h, 700)))
+		p, err = rec.Finish()
+		noErr(t, err)
+		noErr(t, errors.Join(p.Check(), new.verify(p), other.verify(p), p.Close(), a.Close()))
+	}
+}
+
+// Headers that were hit cost their own objects only, whatever is then done with the pool: Pin refuses them, Free frees them,
+// and to malloc, free and compact beside them is safe. When they are freed the pool is as good as any.
+func TestDamagedHeaders(t *testing.T) {
+	r := newRand(t)
+	for range 60 {
+		damagedHeaders(t, r)
+	}
+}
+
+func damagedHeaders(t *testing.T, r *rand.Rand) {
+	o := small(Options{ChainSize: []int{1, 4, 16}[r.IntN(3)]})
+	a := newArena(t, o, 8<<20)
+	defer a.Close()
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	sizes := []int{24, 500, 1620, 3000, MaxSize}
+	var all []object
+	for range 300 {
+		all = append(all, mustPut(t, p, r.Uint64(), sizes[r.IntN(len(sizes))]))
+	}
+	free := func(list []object) []object {
+		i := r.IntN(len(list))
+		noErr(t, p.Free(list[i].h))
+		return slices.Delete(list, i, i+1)
+	}
+	for range 100 {
+		all = free(all)
+	}
+	var hit []object
+	for range 1 + r.IntN(20) {
+		i, j := r.IntN(len(all)), r.IntN(len(all))
+		header := func(i int) *header {
+			l := locationOf(p.handles.word(all[i].h).Load())
+			return p.header(p.classes[l.class()], l.run(), l.index())
+		}
+		switch hd := header(i); r.IntN(5) {
+		case 0:
+			hd.handle = 0
+		case 1:
+			hd.handle, hd.tag = 0, noObject
+		case 2:
+			hd.handle, hd.tag = Handle(r.Uint32()), r.Uint32()
+		case 3:
+			hd.handle = 1<<32 - 1
+		case 4:
+			if i == j {
+				continue
+			}
+			hd.handle = all[j].h // which has a place of its own
+		}
+		hit = append(hit, all[i])
+		all = slices.Delete(all, i, i+1)
+	}
+	noErr(t, p.private.Close())
+	rec, err := Open(a, 0, o)
+	noErr(t, err)
+	for _, o := range append(slices.Clone(all), hit...) {
+		noErr(t, rec.Adopt(o.h, o.size))
+	}
+	p, err = rec.Finish()
+	noErr(t, err)
+	for range 400 {
+		switch r.IntN(10) {
+		case 0:
+			p.Compact(r.IntN(1 << 14))
+		case 1, 2, 3, 4:
+			all = append(all, mustPut(t, p, r.Uint64(), sizes[r.IntN(len(sizes))]))
+		case 5:
+			if i := r.IntN(len(hit) + 1); i < len(hit) && r.IntN(4) == 0 {
+				noErr(t, p.Free(hit[i].h))
+				hit = slices.Delete(hit, i, i+1)
+			}
+		default:
+			all = free(all)
+		}
+		if r.IntN(20) == 0 {
+			damaged, err := p.CheckDamaged()
+			noErr(t, err)
+			if len(damaged) != len(hit) {
+				t.Fatalf("%d headers damaged, %d found", len(hit), len(damaged))
+			}
+		}
+	}
+	for _, o := range hit {
+		if _, _, err := p.Pin(o.h); !errors.Is(err, ErrBadHandle) {
+			t.Fatalf("pin: %v", err)
+		}
+		noErr(t, p.Free(o.h))
+	}
+	noErr(t, p.Check())
+	for _, o := range all {
+		noErr(t, errors.Join(o.verify(p), p.Free(o.h)))
+	}
+	if s := p.Stats(); s.Objects != 0 {
+		t.Fatalf("%d objects are left", s.Objects)
+	}
+	noErr(t, errors.Join(p.Check(), p.Close()))
 }

@@ -17,7 +17,11 @@ type zspage struct {
 	group      uint8         // fullness group, while in use
 	used       bool          // in use by a class
 	committed  atomic.Uint32 // frames at the front of the run that are committed; read without a lock by Pin
-	_          [8]byte
+
+	// During recovery:
+	mark  uint32 // where in Recovery.places its objects are, in words
+	there uint16 // bitmap of the run's frames that are resident
+	_     [2]byte
 }
 
 const (

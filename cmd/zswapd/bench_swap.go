@@ -22,7 +22,7 @@ import (
 )
 
 func benchSwapCommand() *cobra.Command {
-	memory, size, swap := size(256<<20), size(512<<20), size(0)
+	memory, size, swap, limit := size(256<<20), size(512<<20), size(0), size(0)
 	o := swapbench.Options{Progress: os.Stderr, Self: []string{"/proc/self/exe", workloadName}, Seed: 1}
 	var jsonFile, goFile, htmlFile string
 	c := &cobra.Command{
@@ -37,7 +37,7 @@ The command's output goes to standard error. The built-in workload compares ever
 		DisableFlagsInUseLine: true,
 		Args:                  commandAfterDashes,
 		RunE: func(c *cobra.Command, args []string) error {
-			o.Args, o.Memory, o.Size, o.Swap = args, int64(memory), int64(size), int64(swap)
+			o.Args, o.Memory, o.Size, o.Swap, o.PoolLimit = args, int64(memory), int64(size), int64(swap), int64(limit)
 			out, err := newOutputs(output{"--json", jsonFile}, output{"--gobench", goFile}, output{"--html", htmlFile})
 			if err != nil {
 				return err
@@ -63,6 +63,11 @@ The command's output goes to standard error. The built-in workload compares ever
 	f.StringVar(&o.Hold, "latency-hold", swapbench.HoldAuto, "keep idle CPUs awake: auto (as each device comes), on (for all), both (one after the other)")
 	f.IntVar(&o.PageCluster, "page-cluster", swapbench.LeavePageCluster, "set vm.page-cluster for the whole machine meanwhile: 2^N pages are read at a fault (default as it is)")
 	f.StringVar(&o.Compressor, "compressor", compressor.Default, "codec of our pool")
+	f.Var(&limit, "pool-limit", "hard limit of our pool (default half of the memory that is free)")
+	f.StringVar(&o.ColdCodec, "cold-codec", run.DefaultColdCodec, "codec that our pool packs idle pages with again; none: it leaves them")
+	f.DurationVar(&o.IdleAfter, "idle-after", run.DefaultIdleAfter, "how long a page is not asked for until it is idle")
+	f.StringVar(&o.Backing, "backing", "", "folder or file that our pool writes idle pages to, encrypted")
+	f.DurationVar(&o.WritebackAfter, "writeback-after", 0, "write pages that were idle for so long, though there is room")
 	f.StringVar(&jsonFile, "json", "", "write the result to this file as JSON; - for the standard output")
 	f.StringVar(&goFile, "gobench", "", "write the result to this file as Go benchmarks, for benchstat; - for the standard output")
 	f.StringVar(&htmlFile, "html", "", "write the result to this file as a page with charts; - for the standard output")

@@ -21,6 +21,8 @@ import (
 const (
 	exitMachine = 1 // the machine lacks something, or failed
 	exitUsage   = 2 // what was asked for makes no sense
+
+	exitConfig = 78 // either of them, for systemd: the service could not begin, and to try again would not help
 )
 
 func main() {
@@ -43,7 +45,9 @@ func main() {
 	root.AddCommand(controlCommands()...)
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		complain(err)
-		os.Exit(exitCode(err))
+		if code != exitConfig {
+			code = exitCode(err)
+		}
 	}
 	os.Exit(code)
 }

@@ -27,7 +27,8 @@ var version = "development"
 const serveLong = `Serve swap for this machine: the kernel swaps to a compressed pool in this process.
 
 With --keeper, a second small process holds what must outlive the daemon, and starts it anew when it dies: kill -9, a restart or
-another program then cost those who swap some milliseconds, and nothing else. Under systemd the unit does that.
+another program then cost those who swap some milliseconds, and nothing else. Under systemd, which the unit sees to, the keeper
+has a second line: what it holds is in systemd's store, too.
 
 SIGTERM turns swap off, if memory has room for what comes back, and ends it; SIGUSR1 does so without asking for room: the
 kernel may then end programs. SIGHUP reads the configuration again. SIGUSR2 hands over to the program's file anew.`
@@ -49,7 +50,11 @@ func serveCommand(code *int) *cobra.Command {
 			if o.keeper {
 				run = runKeeper
 			}
+			begins := os.Getenv("NOTIFY_SOCKET") != "" && os.Getenv("LISTEN_FDS") == ""
 			*code, err = run(&o)
+			if begins && (err != nil || *code == exitMachine || *code == exitUsage) {
+				*code = exitConfig
+			}
 			return err
 		},
 	}
@@ -57,7 +62,7 @@ func serveCommand(code *int) *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&o.config, "config", config.DefaultPath, "the configuration, with drop-ins in a folder of this name and .d")
 	f.StringArrayVar(&o.set, "set", nil, "KEY=VALUE, which counts more than the configuration; more than once if you like")
-	f.BoolVar(&o.keeper, "keeper", false, "keep what must outlive the daemon, and start it anew when it dies: where there is no systemd")
+	f.BoolVar(&o.keeper, "keeper", false, "keep what must outlive the daemon, and start it anew when it dies, with systemd or without")
 	f.DurationVar(&o.watchdog, "watchdog", 30*time.Second, "of the keeper: a daemon whose requests stand still for so long is replaced; 0 for never")
 	f.BoolVar(&o.standby, "standby", false, "of the keeper: have the next daemon ready beside the one that serves, in 20 MiB; always so with ublk")
 	f.StringVar(&o.state, "state", swapdev.DefaultDir, "folder of records of what was made")
@@ -88,10 +93,20 @@ func (o *serveFlags) load() (*config.Config, error) {
 
 // runKeeper keeps a daemon with the same arguments.
 func runKeeper(o *serveFlags) (int, error) {
-	if _, err := o.load(); err != nil { // before anything is done
-		return exitUsage, err
+	if os.Getenv("LISTEN_FDS") == "" { // before anything is done; a successor goes by what was saved
+		if _, err := o.load(); err != nil {
+			return exitUsage, err
+		}
 	}
 	protect() // the daemon finds what could not be had, too, and says so
+	manager, err := sdnotify.FromEnv()
+	if err != nil {
+		return exitMachine, err
+	}
+	handed, err := sdnotify.Listen()
+	if err != nil {
+		return exitMachine, err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return exitMachine, err
@@ -100,7 +115,13 @@ func runKeeper(o *serveFlags) (int, error) {
 	args := append([]string{"@zswapd"}, slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return strings.HasPrefix(a, "--keeper") })...)
 	log := logs.New(os.Stderr, logs.Journal(os.Stderr))
 	defer log.Close()
-	return keeper.Run(keeper.Options{Program: program, Args: args, Dir: o.state, Watchdog: o.watchdog, Say: func(text string) { log.Warn(text) }})
+	if manager != nil && os.Getenv("FDSTORE") == "" {
+		log.Warn("systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=32")
+	}
+	return keeper.Run(keeper.Options{
+		Program: program, Args: args, Dir: o.state, Watchdog: o.watchdog, Say: func(text string) { log.Warn(text) },
+		Manager: manager, Handed: handed,
+	})
 }
 
 // runDaemon serves, and returns the exit code.

@@ -55,7 +55,7 @@ func Open(f *os.File, budget *Budget) (*Arena, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Count(); err != nil {
+	if _, err := a.Count(); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
@@ -64,15 +64,35 @@ func Open(f *os.File, budget *Budget) (*Arena, error) {
 // Map is Open without the Count, for an arena that another process is still using.
 func Map(f *os.File, budget *Budget) (*Arena, error) { return openMapped(f, budget) }
 
-// Count takes from the budget, whatever its limit, what is resident. From then on nobody else may use the arena.
-func (a *Arena) Count() error {
+// Count takes from the budget, whatever its limit, what is resident, and returns it. From then on nobody else may use the
+// arena.
+func (a *Arena) Count() ([]Extent, error) {
+	list, err := a.Extents()
+	if err != nil {
+		return nil, err
+	}
 	there := int64(0)
-	if err := a.Resident(0, a.size, func(_, n int64) { there += n }); err != nil {
-		return err
+	for _, e := range list {
+		there += e.End - e.Off
 	}
 	a.budget.adopt(there)
 	a.counted = true
-	return nil
+	return list, nil
+}
+
+// Extent is a part of an arena, in whole frames.
+type Extent struct{ Off, End int64 }
+
+// Extents returns the committed parts by rising offset. To find them takes the system 0.1 µs for each frame: ask once.
+func (a *Arena) Extents() (list []Extent, err error) {
+	err = a.Resident(0, a.size, func(off, n int64) {
+		if last := len(list) - 1; last >= 0 && list[last].End == off {
+			list[last].End += n
+			return
+		}
+		list = append(list, Extent{off, off + n})
+	})
+	return list, err
 }
 
 // MapTables makes the page tables of this process for all that is resident, so that to touch it takes no memory later. It

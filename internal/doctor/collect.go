@@ -122,9 +122,12 @@ func (t tree) processes(f *Facts) {
 		if comm := t.read(dir + "/comm"); slices.Contains(oomDaemons, comm) && !slices.Contains(f.OOM, comm) {
 			f.OOM = append(f.OOM, comm)
 		}
-		// The keeper has --keeper; what it keeps is the service.
+		// The keeper has --keeper; what it keeps is the service, and then a standby, which is younger.
 		args := strings.Split(strings.TrimRight(t.read(dir+"/cmdline"), "\x00"), "\x00")
 		if len(args) < 2 || !strings.HasSuffix(strings.TrimPrefix(args[0], "@"), "zswapd") || args[1] != "serve" || slices.ContainsFunc(args, isKeeper) {
+			continue
+		}
+		if f.Service != nil && f.Service.PID < pid {
 			continue
 		}
 		status := t.table(dir + "/status")

@@ -243,6 +243,7 @@ func TestCollect(t *testing.T) {
 		"proc/42/cmdline":                              "@zswapd\x00serve\x00--config\x00/etc/zswapd/zswapd.toml\x00",
 		"proc/42/status":                               "VmLck:\t  1024 kB\nVmSwap:\t 4 kB\n",
 		"proc/42/oom_score_adj":                        "-1000\n",
+		"proc/142/cmdline":                             "@zswapd\x00serve\x00--config\x00/etc/zswapd/zswapd.toml\x00", // the standby
 		"proc/50/cmdline":                              "@zswapd\x00serve\x00--keeper\x00",
 		"proc/43/cmdline":                              "zswapd\x00run\x00",
 		"sys/module/zswap/parameters/enabled":          "Y\n",

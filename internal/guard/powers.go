@@ -20,6 +20,9 @@ func LimitPowers() error {
 		if slices.Contains(powers, c) {
 			continue
 		}
+		if has, _ := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0); has == 0 {
+			continue // a unit of systemd has dropped it, and that by which we would
+		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && err != unix.EINVAL { // EINVAL: an older kernel's last
 			return fmt.Errorf("drop capability %d: %w", c, err)
 		}

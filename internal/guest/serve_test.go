@@ -2,7 +2,6 @@ package guest
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -48,18 +47,12 @@ func TestServe(t *testing.T) {
 	if !*inGuest {
 		t.Skip("needs -guest")
 	}
-	dir := t.TempDir()
-	program, config := filepath.Join(dir, "zswapd"), filepath.Join(dir, "workload.json")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/zswapd")
-	build.Env = append(build.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	config := filepath.Join(t.TempDir(), "workload.json")
 	err := os.WriteFile(config, []byte(`{"bytes":1073741824,"touches":5000,"threads":1,"seed":1,"write_percent":30,"mode":"random","pages":"sparse","touch":"page"}`), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := vm{memory: 512, cpus: 2, limit: 30 * time.Minute, run: serveScript, files: map[string]string{"zswapd": program, "workload.json": config}}
+	v := vm{memory: 512, cpus: 2, limit: 30 * time.Minute, run: serveScript, files: map[string]string{"zswapd": program(t, "guest"), "workload.json": config}}
 	output, _ := v.boot(t)
 	if !strings.Contains(output, "goes on") {
 		t.Error("no daemon was killed")

@@ -34,6 +34,9 @@ type vm struct {
 	files  map[string]string
 	limit  time.Duration
 	stall  bool // it is expected to stall; stalled returns true then
+
+	reboots bool   // the payload runs again when the machine has rebooted
+	console string // after boot: what the kernel and systemd said
 }
 
 // boot runs the machine to its end and returns what the payload printed, and whether it stalled. It fails the test if the
@@ -54,7 +57,7 @@ func (v *vm) boot(t *testing.T) (output string, stalled bool) {
 	defer cancel()
 	qemu := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-m", fmt.Sprint(v.memory), "-smp", fmt.Sprint(v.cpus),
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-nodefaults", "-no-user-config", "-display", "none",
 		"-kernel", filepath.Join(image, "vmlinuz"), "-initrd", filepath.Join(image, "initrd"),
 		"-append", "console=ttyS0 root=LABEL=root rw net.ifnames=0 no_timer_check loglevel=7 panic=-1 oops=panic sysctl.kernel.sysrq=1",
 		"-drive", "file="+filepath.Join(image, "root.ext4")+",if=virtio,format=raw,snapshot=on,cache=unsafe",
@@ -64,6 +67,9 @@ func (v *vm) boot(t *testing.T) (output string, stalled bool) {
 		"-serial", "chardev:console", "-serial", "file:"+log,
 		"-monitor", "unix:"+filepath.Join(dir, "monitor.sock")+",server=on,wait=off",
 	)
+	if !v.reboots {
+		qemu.Args = append(qemu.Args, "-no-reboot")
+	}
 	var complaint bytes.Buffer
 	qemu.Stdout, qemu.Stderr = &complaint, &complaint
 	if err := qemu.Start(); err != nil {
@@ -80,7 +86,8 @@ func (v *vm) boot(t *testing.T) (output string, stalled bool) {
 			if err != nil || strings.TrimSpace(string(code)) != "0" {
 				t.Errorf("qemu: %v %s; payload's exit code %q", err, complaint.Bytes(), code)
 			}
-			judge(t, string(text), string(kernel))
+			v.console = string(kernel)
+			judge(t, string(text), v.console)
 			return string(text), false
 		case <-time.After(time.Second):
 		}

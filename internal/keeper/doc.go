@@ -1,5 +1,5 @@
-// Package keeper is the service manager for machines without systemd: it holds descriptors, starts the daemon, and starts it
-// again when it dies. It does nothing else.
+// Package keeper is a service manager for one daemon: it holds descriptors, starts the daemon, and starts it again when it dies.
+// It does nothing else.
 //
 //	keeper ── program, LISTEN_FDS: what is in store ──► daemon
 //	       ◄── FDSTORE=1, READY=1, WATCHDOG=1, … ──────
@@ -14,4 +14,16 @@
 //
 // Keeper and daemon killed together lose what is swapped out; a keeper that is killed alone leaves a daemon that goes on, and
 // that nobody replaces. It then says so.
+//
+// # Under systemd
+//
+//	systemd ── LISTEN_FDS ──► keeper ──► daemon, and the next one beside it
+//	        ◄── relayed ───── keeper ◄── all that the daemon says, descriptors and barriers too
+//
+// systemd could keep the daemon without us. But process 1 is itself swapped out, to the daemon, and has no memory set aside to
+// start a process with. So the keeper is what the unit starts, and systemd the second line: it has all that is in store, and
+// starts another keeper with it when this one dies (the daemon then goes with the rest of the unit), or hands over.
+//
+// SIGUSR2 from systemd is a restart of the unit: when the daemon hands over, the keeper does so, too. A daemon that refuses,
+// because the program in its place cannot take over, is asked again from time to time: systemd waits until that is mended.
 package keeper

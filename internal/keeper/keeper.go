@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,9 @@ type Options struct {
 	Dir      string        // for the socket; nobody else may write there
 	Watchdog time.Duration // a daemon that says nothing for so long is killed; 0: never
 	Say      func(string)  // tells people; it must not wait. The daemon has a log of its own
+
+	Manager *sdnotify.Manager // of the keeper itself, systemd; nil: there is none
+	Handed  map[string]int    // what that had in store
 }
 
 // Env is in the daemon's environment: the keeper's process number.
@@ -37,20 +41,30 @@ type keeper struct {
 	standby standby
 	ended   chan ending
 	signals chan os.Signal
-	pending []unix.Signal // to be passed on
+	pending []unix.Signal    // to be passed on
+	asked   <-chan time.Time // when to ask the daemon again to hand over, because our manager waits for it; nil: it does not
 }
+
+// askEvery is how often a daemon is asked to hand over, while the program in its place is none that could take over.
+const askEvery = 30 * time.Second
 
 // warmHeap is the heap that is faulted in for the keeper's whole life, in bytes.
 const warmHeap = 1 << 20
 
+// handOver is the signal that asks for a successor: of the daemon, and, where the keeper has a manager, of the keeper, too.
+const handOver = unix.SIGUSR2
+
 // passedOn are the signals that the daemon is sent when the keeper gets them.
-var passedOn = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2}
+var passedOn = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, handOver}
 
 // Run keeps a daemon until it is done, and returns its exit code.
 func Run(o Options) (code int, err error) {
 	k := &keeper{Options: o, program: o.Program, ended: make(chan ending, 8), signals: make(chan os.Signal, 8)}
 	signal.Notify(k.signals, passedOn...)
 	sdnotify.ClearEnvironment() // what a manager of ours said is not the daemon's
+	for name, fd := range o.Handed {
+		k.store.add(name, fd)
+	}
 	signal.Ignore(unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
 	if k.socket, err = listen(o.Dir); err != nil {
 		return 1, fmt.Errorf("keeper: %w", err)
@@ -79,8 +93,13 @@ func (k *keeper) loop() (code int, err error) {
 			k.socket.receive(k.hear)
 			k.socket.again <- true
 		case s := <-k.signals:
-			k.pending = append(k.pending, s.(unix.Signal))
-			k.passOn()
+			if s == handOver && k.Manager != nil {
+				k.asked = time.After(askEvery)
+			}
+			k.pass(s.(unix.Signal))
+		case <-k.asked:
+			k.asked = time.After(askEvery)
+			k.pass(handOver)
 		case e := <-k.ended:
 			k.socket.receive(k.hear) // what it said before
 			if e.child != k.child {
@@ -131,6 +150,9 @@ func (k *keeper) hear(p *packet) {
 		k.endStandby()
 	}
 	k.child.heard = time.Now()
+	if err := k.Manager.Relay(p.text, p.fds); err != nil {
+		k.Say(fmt.Sprintf("keeper: %v", err))
+	}
 	switch {
 	case m.Store && m.Name != "":
 		k.store.add(m.Name, p.take())
@@ -150,6 +172,14 @@ func (k *keeper) hear(p *packet) {
 	}
 	k.standby.wanted = k.standby.wanted || m.WantStandby
 	k.startStandby()
+}
+
+// pass passes a signal on, now or later.
+func (k *keeper) pass(s unix.Signal) {
+	if !slices.Contains(k.pending, s) {
+		k.pending = append(k.pending, s)
+	}
+	k.passOn()
 }
 
 // passOn passes signals on. One that takes over from another is not disturbed until it is ready: it may not listen yet.
@@ -186,7 +216,10 @@ func (k *keeper) bury(e ending) (done bool, code int) {
 	}
 	if code == sdnotify.HandOver { // it wants another program, or its own file anew
 		k.endStandby()
-		return false, 0
+		return k.asked != nil, code // our manager wants that of us, too, and has all that is in store
+	}
+	if k.asked != nil { // it may have died of something else than what it was asked for
+		k.pending = append(k.pending, handOver)
 	}
 	if !c.ready {
 		k.backoff.failed()

@@ -22,6 +22,8 @@ import (
 const (
 	partEnv   = "ZSWAPD_TEST_PART"
 	scriptEnv = "ZSWAPD_TEST_SCRIPT"
+
+	managedEnv = "ZSWAPD_TEST_MANAGED"
 )
 
 func TestMain(m *testing.M) {
@@ -37,10 +39,18 @@ func TestMain(m *testing.M) {
 
 func playKeeper() int {
 	os.Setenv(partEnv, "daemon")
-	code, err := Run(Options{
+	o := Options{
 		Program: os.Args[1], Args: []string{"@daemon"}, Dir: os.Args[2], Watchdog: time.Second,
 		Say: func(text string) { fmt.Println("KEEPER", text) },
-	})
+	}
+	if os.Getenv(managedEnv) != "" { // by whoever is to be systemd
+		os.Unsetenv(managedEnv)
+		o.Manager, _ = sdnotify.FromEnv()
+		o.Handed, _ = sdnotify.Listen()
+		o.Watchdog = 0
+		fmt.Println("HANDED", len(o.Handed))
+	}
+	code, err := Run(o)
 	if err != nil {
 		fmt.Println("ERROR", err)
 	}
@@ -65,7 +75,7 @@ func playDaemon() int {
 	slices.Sort(names)
 	fmt.Println("LIFE", life, os.Args[0], names, err, os.Getenv(Env) == fmt.Sprint(os.Getppid()))
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGUSR2)
 	for _, word := range strings.Fields(strings.Split(os.Getenv(scriptEnv), ";")[life]) {
 		switch verb, value, _ := strings.Cut(word, "="); verb {
 		case "store":

@@ -117,8 +117,8 @@ func TestUnitPromises(t *testing.T) {
 	}
 	lines := strings.Split(string(text), "\n")
 	for _, want := range []string{
-		"Type=notify", "NotifyAccess=main", "ExecStart=/usr/bin/zswapd serve --config /etc/zswapd/zswapd.toml", "ExecReload=/usr/bin/zswapd reload",
-		"FileDescriptorStorePreserve=yes", "Restart=always", "RestartPreventExitStatus=0 78", "WatchdogSec=30s", "StartLimitIntervalSec=0",
+		"Type=notify", "NotifyAccess=main", "ExecStart=/usr/bin/zswapd serve --keeper --config /etc/zswapd/zswapd.toml", "ExecReload=/usr/bin/zswapd reload",
+		"FileDescriptorStorePreserve=yes", "Restart=always", "RestartPreventExitStatus=0 78", "WatchdogSec=2min", "StartLimitIntervalSec=0",
 		"OOMScoreAdjust=-1000", "OOMPolicy=continue", "LimitMEMLOCK=infinity", "MemoryMin=64M", "MemorySwapMax=0", "LimitCORE=0", "Slice=-.slice",
 		"KillMode=mixed", "KillSignal=SIGTERM", "RestartKillSignal=SIGUSR2", "TimeoutStopSec=infinity",
 		"DefaultDependencies=no", "Before=swap.target", "WantedBy=swap.target", "RuntimeDirectoryPreserve=yes",

@@ -92,6 +92,19 @@ func (m *Manager) Barrier() error {
 	}
 }
 
+// Relay says what a service has said to a manager that has one itself. What must arrive waits for it.
+func (m *Manager) Relay(text []byte, fds []int) error {
+	flags := 0
+	if s := ParseMessage(string(text)); !s.Store && !s.Remove && !s.Barrier && !s.Ready {
+		flags = unix.MSG_DONTWAIT
+	}
+	err := m.send(flags, fds, string(text))
+	if errors.Is(err, ErrSilent) && flags != 0 { // there will be another one
+		return nil
+	}
+	return err
+}
+
 func (m *Manager) send(flags int, fds []int, lines ...string) error {
 	if m == nil {
 		return nil

@@ -54,7 +54,11 @@ func (d *Daemon) signal(s os.Signal) error {
 	case unix.SIGHUP:
 		_, _ = d.reload() // it has said what is wrong
 	case unix.SIGUSR2:
-		return d.upgrade("")
+		err := d.upgrade("")
+		if err != nil { // systemctl restart waits until it can; systemctl status says for what
+			d.notify(sdnotify.Status(fmt.Sprintf("%s; asked to hand over, but %v", d.State(), err)))
+		}
+		return err
 	case unix.SIGUSR1: // what force says
 		return d.stop(true)
 	default:

@@ -148,7 +148,8 @@ func text(err error) []string {
 func (o *Options) settings() Settings {
 	s := Settings{
 		Args: append([]string{}, o.Args...), MemoryBytes: o.Memory, SwapBytes: o.Swap,
-		Rounds: o.Rounds, Compressor: o.Compressor, Seed: o.Seed,
+		Rounds: o.Rounds, Compressor: o.Compressor, Seed: o.Seed, PoolLimitBytes: o.PoolLimit, ColdCodec: o.ColdCodec,
+		IdleAfterSeconds: o.IdleAfter.Seconds(), WritebackAfterSeconds: o.WritebackAfter.Seconds(), Backing: o.Backing != "",
 	}
 	if len(o.Args) == 0 {
 		s.Workload, s.SizeBytes, s.DurationSeconds = o.Workload, o.Size, o.Duration.Seconds()

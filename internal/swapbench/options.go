@@ -48,6 +48,12 @@ type Options struct {
 	Compressor  string
 	Seed        uint64
 
+	// Of zswapd, as for run.Options.
+	PoolLimit                 int64
+	ColdCodec                 string
+	IdleAfter, WritebackAfter time.Duration
+	Backing                   string
+
 	State    string // as for run.Options
 	Self     []string
 	Before   string
@@ -198,6 +204,8 @@ func (o *Options) options(s system) *run.Options {
 	}
 	algorithm, isZRAM := strings.CutPrefix(s.name, zramPrefix)
 	switch {
+	case s.name == ours:
+		r.PoolLimit, r.ColdCodec, r.IdleAfter, r.WritebackAfter, r.Backing = o.PoolLimit, o.ColdCodec, o.IdleAfter, o.WritebackAfter, o.Backing
 	case isZRAM:
 		r.Device.ZRAM = algorithm
 	case s.name == file:

@@ -30,6 +30,12 @@ type Settings struct {
 	Rounds          int      `json:"rounds"`
 	Compressor      string   `json:"compressor"` // of zswapd
 	Seed            uint64   `json:"seed"`
+
+	PoolLimitBytes        int64   `json:"pool_limit_bytes,omitempty"` // of zswapd; 0, and so for those below: as it comes
+	ColdCodec             string  `json:"cold_codec,omitempty"`
+	IdleAfterSeconds      float64 `json:"idle_after_seconds,omitempty"`
+	WritebackAfterSeconds float64 `json:"writeback_after_seconds,omitempty"`
+	Backing               bool    `json:"backing,omitempty"` // with a backing file
 }
 
 // Row is one system. A round that never came to its end for lack of memory is missing in Runs.

@@ -75,6 +75,7 @@ func (c *Config) Validate() (err error) {
 	check(isMode(c.Mode), "mode %q: want %s", c.Mode, strings.Join(modes, ", "))
 	check(c.Mode != Fork || len(c.Child) > 0, "mode %s: no command for the children", Fork)
 	check(c.Mode != Fork || !threads || pages/forks >= int64(c.Threads), "%d bytes: want a page for each of %d threads of %d children", c.Bytes, c.Threads, forks)
+	check(c.Mode != Cold || !threads || pages/int64(c.Threads) >= 10*coldRun, "%d bytes: want %d pages for each of %d threads", c.Bytes, 10*coldRun, c.Threads)
 	check(c.Touch == Page || c.Touch == Byte, "touch %q: want %s or %s", c.Touch, Page, Byte)
 	check(!threads || c.Resident == 0 || c.Resident/pageSize >= int64(c.Threads),
 		"%d resident bytes: want a page for each of %d threads", c.Resident, c.Threads)

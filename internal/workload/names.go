@@ -14,6 +14,7 @@ var named = []struct {
 	{"random", Random, 30},
 	{"scan", Scan, 30},
 	{"zipf", Zipf, 30},
+	{"cold", Cold, 30},
 	{"fork", Fork, 30},
 	{"read-mostly", Random, 5},
 	{"write-heavy", Random, 90},
@@ -38,6 +39,6 @@ func (c Config) Named(name string) (Config, error) {
 	return c, fmt.Errorf("%q is none: want %s", name, strings.Join(Names(), ", "))
 }
 
-var modes = []string{Random, Scan, Zipf, Fork}
+var modes = []string{Random, Scan, Zipf, Cold, Fork}
 
 func isMode(mode string) bool { return slices.Contains(modes, mode) }

@@ -7,6 +7,7 @@ const (
 	Random = "random" // any page, each as likely
 	Scan   = "scan"   // one page after another, again and again
 	Zipf   = "zipf"   // as a cache is used: some pages often, most seldom, wherever they lie
+	Cold   = "cold"   // at random, but seven pages in ten never again
 	Fork   = "fork"   // at random, in processes that fill memory of their own and exit: see Config.Child
 )
 
@@ -21,6 +22,25 @@ type randomPattern struct {
 }
 
 func (p *randomPattern) next() int { return p.rand.IntN(p.pages) }
+
+// coldPattern touches the last three of each run of ten coldRun pages, for what is hot and what is cold lies in heaps side by
+// side, but not page by page.
+type coldPattern struct {
+	rand *rand.Rand
+	hot  int // pages
+}
+
+const coldRun = 16
+
+func newCold(r *rand.Rand, pages int) *coldPattern {
+	hot := pages / (10 * coldRun) * (3 * coldRun)
+	return &coldPattern{rand: r, hot: hot}
+}
+
+func (p *coldPattern) next() int {
+	i := p.rand.IntN(p.hot)
+	return i/(3*coldRun)*(10*coldRun) + 7*coldRun + i%(3*coldRun)
+}
 
 type scanPattern struct{ at, pages int }
 
@@ -66,6 +86,8 @@ func newPattern(mode string, r *rand.Rand, pages int) pattern {
 		return &scanPattern{pages: pages}
 	case Zipf:
 		return newZipf(r, pages)
+	case Cold:
+		return newCold(r, pages)
 	}
 	panic("workload: no such mode: " + mode)
 }

@@ -27,6 +27,25 @@ func TestRandomTouchesAllAlike(t *testing.T) {
 	}
 }
 
+func TestColdPagesStayCold(t *testing.T) {
+	const pages, touches = 1000, 100_000
+	p, seen, hot := patternOf(Cold, pages), make([]int, pages), 0
+	for range touches {
+		seen[p.next()]++
+	}
+	for i, n := range seen {
+		if cold := i%160 < 112 || i >= 960; cold != (n == 0) {
+			t.Errorf("page %d was touched %d times", i, n)
+		}
+		if n > 0 {
+			hot++
+		}
+	}
+	if hot != 288 {
+		t.Errorf("%d pages were touched, want 288 of 1000", hot)
+	}
+}
+
 // A tenth of the pages takes most of the touches, but all have their turn, and the ranks that follow each other are no
 // neighbours.
 func TestZipfIsSkewed(t *testing.T) {
