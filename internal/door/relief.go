@@ -16,8 +16,9 @@ import (
 const (
 	reliefTick  = 100 * time.Millisecond
 	holdTicks   = 20 // that a pool counts as full after the last page that it refused for that
-	stuckTicks  = 20 // in a row, in each of which more pages were refused than taken, until it counts as full, whatever the reason
-	windowTicks = 10 // of which it looks whether programs wait for memory
+	stuckCount  = 2  // windows in a row, in each of which more pages were refused than taken, until it counts as full, whatever the reason
+	stuckHold   = 50 // ticks that it then does
+	windowTicks = 10 // by which it looks what became of pages, and whether programs wait for memory
 	stallShare  = 0.5
 	stallCount  = 10 // windows in a row in which they do, until the OOM killer is called; then as many again
 	shortShare  = 16 // of the memory, below which what is available is too little
@@ -91,25 +92,35 @@ func (r *relief) run() {
 
 // fullness tells from what becomes of pages whether the pool counts as full.
 type fullness struct {
-	refused, failed, stored uint64 // at the last look
-	hold, stuck             int    // ticks
+	refused             uint64 // because the pool is full: at the last look
+	windowAll, windowIn uint64 // all that were refused, and those that were stored, when the window began
+	ticks, stuck, hold  int    // of the window; windows; ticks
 }
 
 // look is called at each tick, with what was refused because the pool is full and because there is no memory, what was stored, and
-// whether the pool says that it is full.
+// whether the pool says that it is full. A window in which nothing came says little: while the kernel does not swap, none comes.
 func (f *fullness) look(refused, failed, stored uint64, says bool) bool {
-	if refused-f.refused+failed-f.failed > stored-f.stored {
-		f.stuck++
-	} else {
-		f.stuck = 0
+	if f.ticks++; f.ticks >= windowTicks {
+		out, in := refused+failed-f.windowAll, stored-f.windowIn
+		switch {
+		case out > in:
+			f.stuck++
+		case in > 0:
+			f.stuck = 0
+		case f.stuck > 0:
+			f.stuck--
+		}
+		f.ticks, f.windowAll, f.windowIn = 0, refused+failed, stored
 	}
 	switch {
-	case says, refused != f.refused, f.stuck >= stuckTicks:
-		f.hold = holdTicks
+	case f.stuck >= stuckCount && f.ticks == 0:
+		f.hold = stuckHold
+	case says, refused != f.refused:
+		f.hold = max(f.hold, holdTicks)
 	case f.hold > 0:
 		f.hold--
 	}
-	f.refused, f.failed, f.stored = refused, failed, stored
+	f.refused = refused
 	return f.hold > 0
 }
 

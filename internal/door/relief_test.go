@@ -29,15 +29,21 @@ func TestFullness(t *testing.T) {
 	for f.hold > 0 {
 		tick(0, 0, 1, false)
 	}
+	f = fullness{refused: refused, windowAll: refused + failed, windowIn: stored}
 	for n = 1; !tick(0, 7, 6, false) && n < 1000; n++ {
 	}
-	if n != stuckTicks {
-		t.Errorf("full after %d ticks without memory, want %d", n, stuckTicks)
+	if n != stuckCount*windowTicks {
+		t.Errorf("full after %d ticks without memory, want %d", n, stuckCount*windowTicks)
 	}
-	f = fullness{refused: refused, failed: failed, stored: stored}
-	for n = range 3 * stuckTicks {
-		if tick(0, 7, uint64(n%5*2), false) {
-			t.Fatal("full, although pages come in now and then")
+	for n = 1; tick(0, 0, 0, false) && n < 1000; n++ { // nobody asks: then it is tried again
+	}
+	if n != stuckHold {
+		t.Errorf("full for %d ticks, want %d", n, stuckHold)
+	}
+	f = fullness{refused: refused, windowAll: refused + failed, windowIn: stored}
+	for n = range 10 * windowTicks {
+		if tick(0, 7, uint64(n%2*20), false) {
+			t.Fatal("full, although more pages come in than are refused")
 		}
 	}
 }

@@ -19,8 +19,9 @@ var (
 	keep    = flag.String("keep", "", "folder for the consoles and the output of the guests")
 )
 
-// silence is how long a guest may print nothing before it counts as stalled.
-const silence = 90 * time.Second
+// silence is how long a guest may print nothing before it counts as stalled: emulated, short of memory, on a host that has other
+// things to do.
+const silence = 3 * time.Minute
 
 // boots is how long it may take to say its first word: emulated, on a host that has other things to do.
 const boots = 5 * time.Minute
