@@ -71,7 +71,7 @@ func TestServeRefusesToStop(t *testing.T) {
 			s.wait("to refuse", func() bool { return s.says("refused to turn swap off") })
 			mustContain(t, s.log.String(), "MiB, but only 8 MiB are available")
 			time.Sleep(100 * time.Millisecond)
-			if s.used() == 0 || s.daemon() == 0 {
+			if s.used() == 0 || s.serving() == 0 {
 				t.Fatal("it stopped all the same")
 			}
 			if force {
