@@ -101,7 +101,7 @@ func (v *vm) boot(t *testing.T) (output string, stalled bool) {
 		if time.Since(since) > patience && (size > 0 || time.Since(since) > boots) {
 			text, _ := os.ReadFile(log)
 			if !v.stall {
-				sysrq(dir, "9wm") // all messages, blocked tasks, memory
+				sysrq(dir, "9wllm") // all messages, blocked tasks, what the CPUs do (twice), memory
 				kernel, _ := os.ReadFile(console)
 				t.Errorf("the guest stalled. It printed:\n%s\nBlocked:\n%s", tail(string(text), 4000), tail(string(kernel), 20000))
 			}
