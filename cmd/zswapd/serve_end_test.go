@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/loadtest"
+	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/internal/ublk"
 	"github.com/zswapd/zswapd/internal/workload"
 )
@@ -88,14 +89,91 @@ func TestServeRefusesToStop(t *testing.T) {
 	}
 }
 
-// TestServeSwappedOffByOthers: whoever turns swap off in our place, as systemd does at shutdown, leaves a daemon that can be
-// stopped.
+// TestServeSwappedOffByOthers: whoever turns swap off in our place, as systemd does at shutdown, ends the daemon and its keeper, in
+// the same order as a stop.
 func TestServeSwappedOffByOthers(t *testing.T) {
-	s := startService(t, binary, newState(t), "--keeper")
+	t.Run("daemon", func(t *testing.T) { swappedOffByOthers(t) })
+	t.Run("standby", func(t *testing.T) { swappedOffByOthers(t, "--standby") })
+}
+
+func swappedOffByOthers(t *testing.T, args ...string) {
+	s := startService(t, binary, newState(t), append(args, "--keeper")...)
+	s.wait("to be complete", func() bool { return len(s.processes()) == 2+len(args) })
+	l, r := frozen(t, s), s.record()
 	if out, err := exec.Command("swapoff", s.device).CombinedOutput(); err != nil {
 		t.Fatalf("swapoff: %v, %s", err, out)
 	}
-	s.stop()
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	thaw(t, l)
+	mustContain(t, s.log.String(), "swap on "+s.device+" was turned off by somebody else", "nothing is left")
+	if n := strings.Count(s.log.String(), "\n"); s.says("bring back") || s.says("starting the next one") {
+		t.Errorf("%d lines:\n%s", n, s.log)
+	}
+}
+
+// TestServeSwappedOffAfterKill: swap that was turned off while nobody served is not turned on again by a successor.
+func TestServeSwappedOffAfterKill(t *testing.T) {
+	s := startService(t, binary, newState(t), "--keeper")
+	r, was := s.record(), s.daemon()
+	noErr(t, syscall.Kill(was, syscall.SIGSTOP)) // so that it does not notice
+	if out, err := exec.Command("timeout", "20", "swapoff", s.device).CombinedOutput(); err != nil {
+		t.Fatalf("swapoff: %v, %s", err, out) // nothing is swapped out to it
+	}
+	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	mustContain(t, s.log.String(), "the daemon before ended while swap was off")
+}
+
+// TestServeSwapTurnedOnAgain: somebody turns swap off and on, as for another priority. The daemon sees it in time and serves on,
+// or it was faster, and there is no device to turn on any more. Never is there one on that nobody serves.
+func TestServeSwapTurnedOnAgain(t *testing.T) {
+	s, random := startService(t, binary, newState(t), "--keeper"), newRand(t)
+	r, rounds := s.record(), 0
+	device := swapdev.Block(s.device)
+	again := func(delay time.Duration) bool {
+		noErr(t, device.SwapOff(t.Context(), swapdev.OffOptions{Force: true}))
+		time.Sleep(delay)
+		return device.SwapOn(swapdev.MaxPriority, true) == nil
+	}
+	for rounds < 30 && again(time.Duration(random.Int64N(2)*random.Int64N(int64(time.Millisecond)))) {
+		rounds++
+		time.Sleep(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
+	}
+	t.Logf("turned on again %d times", rounds)
+	if rounds == 30 {
+		l := loadtest.Start(t, newState(t), binary, workloadName)
+		noErr(t, l.Finish())
+		s.stop()
+		return
+	}
+	s.hasEnded(0)
+	s.nothingLeft(r)
+}
+
+// TestServeDrained: a daemon whose swap was drained is left alone by whoever watches swap; a restart turns swap on again; and one
+// that is killed stays away.
+func TestServeDrained(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	s.wait("to answer", func() bool { _, err := os.Stat(socketOf(state)); return err == nil })
+	mustBeFine(t, call(t, "drain", "--socket", socketOf(state)))
+	time.Sleep(200 * time.Millisecond)
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, "swap is off", "drained")
+	was := s.daemon()
+	o := call(t, "restart", "--socket", socketOf(state))
+	mustBeFine(t, o)
+	if now := s.daemon(); now == was || now == 0 || s.record().Loop == "" {
+		t.Fatalf("process %d serves, before %d; %s", now, was, o.out)
+	}
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	noErr(t, l.Finish())
+	r := s.record()
+	mustBeFine(t, call(t, "drain", "--socket", socketOf(state)))
+	noErr(t, syscall.Kill(s.daemon(), syscall.SIGKILL))
+	s.hasEnded(0)
+	s.nothingLeft(r)
 }
 
 // TestServeKilledWhileStopping: whoever comes after it goes on with the stop.

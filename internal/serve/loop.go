@@ -33,6 +33,10 @@ func (d *Daemon) loop(signals <-chan os.Signal) {
 			order()
 		case err := <-d.drained:
 			d.swapIsOff(err)
+		case <-d.gone:
+			if err := d.swapIsGone(); err != nil {
+				d.log.Error(err.Error())
+			}
 		case err := <-d.door.Failed():
 			d.log.Error("a bug of ours: " + err.Error())
 			d.leaving = true
@@ -91,6 +95,12 @@ func (d *Daemon) handOver() error {
 	}
 	d.notify(sdnotify.Status("handing over"))
 	d.log.Info("handing over to the next daemon")
+	if d.State() == StateDrained { // nothing is left but us
+		if d.end(); d.code == 0 {
+			d.code = sdnotify.HandOver
+		}
+		return nil
+	}
 	if err := d.goPrivate(); err != nil {
 		d.log.Error(err.Error())
 	}
@@ -101,9 +111,10 @@ func (d *Daemon) handOver() error {
 	return nil
 }
 
-// canHandOver returns why not: nobody keeps what must outlive this process.
+// canHandOver returns why not: nobody keeps what must outlive this process. After a drain nothing must, and the next daemon begins
+// anew, with swap on.
 func (d *Daemon) canHandOver() error {
-	if s := d.State(); s != StateServing {
+	if s := d.State(); s != StateServing && s != StateDrained {
 		return fmt.Errorf("not now: it is %s", s)
 	}
 	if d.o.Manager == nil {

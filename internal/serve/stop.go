@@ -42,7 +42,8 @@ func (d *Daemon) off(state string, force bool) error {
 		return nil
 	}
 	used, err := d.door.Used()
-	if err != nil && !errors.Is(err, swapdev.ErrOff) { // somebody else has turned it off: what is left is to take it away
+	on := !errors.Is(err, swapdev.ErrOff) // else somebody else has turned it off: what is left is to take it away
+	if on && err != nil {
 		return err
 	}
 	if !force {
@@ -54,7 +55,9 @@ func (d *Daemon) off(state string, force bool) error {
 		return err
 	}
 	d.setState(state)
-	d.log.Info("turning swap off: " + report.Bytes(int64(used)) + " to bring back")
+	if on {
+		d.log.Info("turning swap off: " + report.Bytes(int64(used)) + " to bring back")
+	}
 	began, said, told := time.Now(), time.Now(), time.Time{}
 	o := swapdev.OffOptions{Force: force, Reserve: spareBytes, Progress: func(left, _ uint64) {
 		text := fmt.Sprintf("bringing back %s, %s left", report.Bytes(int64(used)), report.Bytes(int64(left)))
@@ -69,7 +72,7 @@ func (d *Daemon) off(state string, force bool) error {
 	}}
 	go func() {
 		err := d.door.Close(context.Background(), o)
-		if err == nil {
+		if err == nil && on {
 			d.log.Info(fmt.Sprintf("swap is off after %v", time.Since(began).Round(time.Millisecond)))
 		}
 		d.drained <- err
@@ -89,7 +92,11 @@ func room(used uint64) error {
 // swapIsOff is told how the swapoff ended. If it failed, the daemon goes on as before.
 func (d *Daemon) swapIsOff(err error) {
 	if err != nil {
-		d.log.Error("swap stays on: " + err.Error())
+		what := "swap stays on: "
+		if _, e := d.door.Used(); errors.Is(e, swapdev.ErrOff) { // it is looked at again: watchSwap
+			what = "swap is off, but the device cannot be taken away yet: "
+		}
+		d.log.Error(what + err.Error())
 		if err := d.saved.change(func(s *saved) { s.Stopping = false }); err != nil {
 			d.log.Error(err.Error())
 		}
