@@ -139,7 +139,9 @@ func runDaemon(f *serveFlags) (code int, err error) {
 		}
 	}
 	o.Keeper, _ = strconv.Atoi(os.Getenv(keeper.Env))
-	_, o.Await = os.LookupEnv(keeper.StandbyEnv)
+	ahead, await := os.LookupEnv(keeper.StandbyEnv)
+	o.Ahead, _ = strconv.Atoi(ahead)
+	o.Await = await
 	o.Standby = f.standby
 	o.Log = logs.New(os.Stderr, logs.Journal(os.Stderr))
 	defer o.Log.Close()

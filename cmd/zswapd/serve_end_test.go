@@ -216,6 +216,30 @@ func TestServeWithoutKeeper(t *testing.T) {
 	next.stop()
 }
 
+// TestServeStraySignal: a signal to all processes of the service, as systemctl kill sends it, does not make the standby serve beside
+// the daemon; it still does when that is dead.
+func TestServeStraySignal(t *testing.T) {
+	s := startService(t, binary, newState(t), "--standby", "--keeper")
+	l, was := loadtest.Start(t, newState(t), binary, workloadName), s.daemon()
+	s.wait("to have a standby", func() bool { return len(s.processes()) == 3 })
+	time.Sleep(500 * time.Millisecond) // it has what it takes
+	for _, pid := range s.processes() {
+		if pid != was && pid != s.cmd.Process.Pid {
+			noErr(t, syscall.Kill(pid, syscall.SIGUSR2))
+		}
+	}
+	s.wait("to say that it does not", func() bool { return s.says(fmt.Sprintf("but process %d serves", was)) })
+	if now := s.daemon(); now != was {
+		t.Fatalf("process %d serves in the place of %d", now, was)
+	}
+	l.GoesOn(t)
+	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	s.replaced(was)
+	noErr(t, l.Finish())
+	s.stop()
+	mustContain(t, s.log.String(), "which was ready, goes on")
+}
+
 // TestServeAndKeeperKilled: what was swapped out is lost, which who had it is told; nothing hangs, and the next start cleans up.
 func TestServeAndKeeperKilled(t *testing.T) {
 	t.Run("alone", func(t *testing.T) { testServeAndKeeperKilled(t) })
