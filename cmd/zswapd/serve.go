@@ -115,8 +115,8 @@ func runKeeper(o *serveFlags) (int, error) {
 	args := append([]string{"@zswapd"}, slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return strings.HasPrefix(a, "--keeper") })...)
 	log := logs.New(os.Stderr, logs.Journal(os.Stderr))
 	defer log.Close()
-	if manager != nil && os.Getenv("FDSTORE") == "" {
-		log.Warn("systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=32")
+	if manager != nil && !sdnotify.HasStore() {
+		log.Warn(sdnotify.NoStore)
 	}
 	return keeper.Run(keeper.Options{
 		Program: program, Args: args, Dir: o.state, Watchdog: o.watchdog, Say: func(text string) { log.Warn(text) },

@@ -133,8 +133,8 @@ func (d *Daemon) afterwards() {
 func (d *Daemon) warn(say bool) {
 	list := append(d.o.Warnings, d.door.Warnings()...)
 	switch {
-	case d.o.Manager != nil && d.o.Keeper == 0 && os.Getenv("FDSTORE") == "":
-		list = append(list, "systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=16")
+	case d.o.Manager != nil && d.o.Keeper == 0 && !sdnotify.HasStore():
+		list = append(list, sdnotify.NoStore)
 	case d.o.Manager == nil:
 		list = append(list, "nobody keeps what is swapped out: if this process is killed, it is lost. Run zswapd serve --keeper, or the unit of systemd")
 	}
