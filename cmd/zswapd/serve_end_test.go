@@ -62,6 +62,9 @@ func TestServeRefusesToStop(t *testing.T) {
 	for _, force := range []bool{false, true} {
 		t.Run(fmt.Sprintf("force=%t", force), func(t *testing.T) {
 			state := newState(t)
+			if force {
+				t.Setenv("INVOCATION_ID", "0") // as systemd sets it
+			}
 			command, set := fakeMemory(t, binary)
 			set(16 << 30)
 			args := append(append(command[1:], serviceArgs(t, state)...), "--keeper")
@@ -70,7 +73,10 @@ func TestServeRefusesToStop(t *testing.T) {
 			set(8 << 20)
 			noErr(t, s.cmd.Process.Signal(syscall.SIGTERM))
 			s.wait("to refuse", func() bool { return s.says("refused to turn swap off") })
-			mustContain(t, s.log.String(), "MiB, but only 8 MiB are available")
+			mustContain(t, s.log.String(), "MiB, but only 8 MiB are available", "It goes on serving; ", "zswapd stop --force")
+			if s.says("systemctl kill -s SIGUSR2") != force {
+				t.Errorf("with systemd %v, it says:\n%s", force, s.log)
+			}
 			time.Sleep(100 * time.Millisecond)
 			if s.used() == 0 || s.daemon() == 0 {
 				t.Fatal("it stopped all the same")
@@ -174,6 +180,18 @@ func TestServeDrained(t *testing.T) {
 	noErr(t, syscall.Kill(s.daemon(), syscall.SIGKILL))
 	s.hasEnded(0)
 	s.nothingLeft(r)
+}
+
+// TestServeStopWhileDraining: who is told to stop while swap is being turned off, ends when it is.
+func TestServeStopWhileDraining(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	l, r := frozen(t, s), s.record()
+	mustBeFine(t, call(t, "drain", "--no-wait", "--socket", socketOf(state)))
+	noErr(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	thaw(t, l)
 }
 
 // TestServeKilledWhileStopping: whoever comes after it goes on with the stop.

@@ -35,10 +35,16 @@ func (d *Daemon) stop(force bool) error {
 // off begins to turn swap off. Without force it is refused if memory has no room for what comes back: the kernel would then
 // end programs until it has.
 func (d *Daemon) off(state string, force bool) error {
-	switch d.State() {
-	case StateDraining, StateStopping:
+	switch was := d.State(); {
+	case was == StateDraining && state == StateStopping: // it goes on, and then ends
+		if err := d.saved.change(func(s *saved) { s.Stopping = true }); err != nil {
+			return err
+		}
+		d.setState(state)
+		return nil
+	case was == StateDraining, was == StateStopping:
 		return ErrBusy
-	case StateDrained:
+	case was == StateDrained:
 		return nil
 	}
 	used, err := d.door.Used()
