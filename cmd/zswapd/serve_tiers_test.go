@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -55,6 +56,14 @@ func TestServeTiersByHand(t *testing.T) {
 	b := s.stats().Backing
 	if b == nil || b.Pages < 1000 || !b.Encrypted {
 		t.Fatalf("in the backing file: %+v", b)
+	}
+	o = call(t, "set", "--socket", socketOf(state), "writeback.file=/no/such") // the old one comes back
+	if o.code != exitUsage || !strings.Contains(o.errors, "writeback.file stays \""+dir) {
+		t.Errorf("exit code %d, %q", o.code, o.errors)
+	}
+	mustBeFine(t, call(t, "writeback", "--socket", socketOf(state)))
+	if b = s.stats().Backing; b == nil || b.Pages < 1000 || b.Path != dir {
+		t.Fatalf("in the backing file after another could not be had: %+v", b)
 	}
 	was := s.daemon()
 	noErr(t, syscall.Kill(was, syscall.SIGKILL))

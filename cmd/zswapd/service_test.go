@@ -50,7 +50,6 @@ func (j *journal) String() string {
 
 const (
 	startLimit = 30 * time.Second
-	endLimit   = 30 * time.Second
 )
 
 // startService starts one and waits until it serves. When the test ends it is stopped, whatever happened.

@@ -39,11 +39,15 @@ func (d *Daemon) setLogLevel(c *config.Config) error {
 type change struct {
 	config.Change
 	applied bool
+	problem error // why it could not be applied, although it can be while we serve
 }
 
 func (c change) String() string {
 	if c.applied {
 		return fmt.Sprintf("%s: %s, was %s", c.Key, c.New, c.Old)
+	}
+	if c.problem != nil {
+		return fmt.Sprintf("%s: %s, stays %s: %v", c.Key, c.New, c.Old, c.problem)
 	}
 	return fmt.Sprintf("%s: %s, is %s until a %s", c.Key, c.New, c.Old, c.Need)
 }
@@ -74,8 +78,7 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 		}
 		if set := live[one.Key]; set != nil {
 			if err := set(d, c); err != nil {
-				d.log.Error(fmt.Sprintf("%s = %s: %v", one.Key, one.New, err))
-				one.Need = config.Stop
+				one.problem, one.Need = err, config.Stop
 			} else {
 				one.applied = true
 			}
@@ -86,8 +89,18 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 			pending[one.Key] = one.Old
 		}
 		changes = append(changes, one)
-		d.log.Info("configuration: " + one.String())
+		if one.problem != nil {
+			d.log.Error("configuration: " + one.String())
+		} else {
+			d.log.Info("configuration: " + one.String())
+		}
 	}
+	d.settle(c, pending)
+	return changes
+}
+
+// settle makes a configuration the one that is shown, and that a successor goes by.
+func (d *Daemon) settle(c *config.Config, pending map[string]string) {
 	d.setConfig(c, pending)
 	err := d.saved.change(func(s *saved) {
 		if rate := c.Serve.LatencyHold; d.pending["serve.latency_hold"] != "" {
@@ -98,5 +111,4 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 	if err != nil {
 		d.log.Error(err.Error())
 	}
-	return changes
 }

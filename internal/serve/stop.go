@@ -78,6 +78,10 @@ func (d *Daemon) off(state string, force bool) error {
 	}}
 	go func() {
 		err := d.door.Close(context.Background(), o)
+		if err == nil && d.State() == StateDraining { // the kernel has them; it does not say that we need them no more
+			_ = d.pool.NewWorker().Invalidate(0, d.pool.Slots()) // all of its slots are in range
+			d.pool.Trim()
+		}
 		if err == nil && on {
 			d.log.Info(fmt.Sprintf("swap is off after %v", time.Since(began).Round(time.Millisecond)))
 		}
