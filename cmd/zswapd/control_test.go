@@ -173,8 +173,8 @@ func TestStatusWatch(t *testing.T) {
 	defer func() { _ = c.Process.Kill() }()
 	shows := func(text string) func() bool { return func() bool { return strings.Contains(out.String(), text) } }
 	s.wait("to be watched", shows(fmt.Sprintf(`"pid":%d,`, s.daemon())))
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGKILL))
 	s.wait("to be watched again", shows(fmt.Sprintf(`"pid":%d,`, s.replaced(was))))
 	mustContain(t, out.String(), `"restarts":1,`)
 	noErr(t, l.Finish())
@@ -189,4 +189,16 @@ func TestStatusWatch(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Error("it does not end")
 	}
+}
+
+// TestControlWithoutGroup: a group that is not there leaves the socket to root, who is told.
+func TestControlWithoutGroup(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--set", "control.group=no-such-group")
+	s.wait("to answer", func() bool { _, err := os.Stat(socketOf(state)); return err == nil })
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, "PROBLEM", `"no-such-group": there is none; addgroup --system no-such-group makes it`)
+	if info, err := os.Stat(socketOf(state)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	s.stop()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -46,12 +47,15 @@ func serveCommand(code *int) *cobra.Command {
 			if os.Geteuid() != 0 {
 				return errors.New("only root may serve swap: run it with sudo, or as a unit of systemd")
 			}
-			run := runDaemon
+			if o.watchdog != 0 && o.watchdog < minWatchdog {
+				return run.UsageError{Err: fmt.Errorf("--watchdog %v: want %v at least, or 0 for never", o.watchdog, minWatchdog)}
+			}
+			serve := runDaemon
 			if o.keeper {
-				run = runKeeper
+				serve = runKeeper
 			}
 			begins := os.Getenv("NOTIFY_SOCKET") != "" && os.Getenv("LISTEN_FDS") == ""
-			*code, err = run(&o)
+			*code, err = serve(&o)
 			if begins && (err != nil || *code == exitMachine || *code == exitUsage) {
 				*code = exitConfig
 			}
@@ -69,6 +73,9 @@ func serveCommand(code *int) *cobra.Command {
 	_ = f.MarkHidden("state")
 	return c
 }
+
+// minWatchdog is the least time that a daemon is given: it looks at its device four times in it.
+const minWatchdog = time.Second
 
 type serveFlags struct {
 	config, state string

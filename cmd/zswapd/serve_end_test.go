@@ -121,12 +121,12 @@ func swappedOffByOthers(t *testing.T, args ...string) {
 // TestServeSwappedOffAfterKill: swap that was turned off while nobody served is not turned on again by a successor.
 func TestServeSwappedOffAfterKill(t *testing.T) {
 	s := startService(t, binary, newState(t), "--keeper")
-	r, was := s.record(), s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGSTOP)) // so that it does not notice
+	r, was := s.record(), s.serving()
+	noErr(t, kill(was, syscall.SIGSTOP)) // so that it does not notice
 	if out, err := exec.Command("timeout", "20", "swapoff", s.device).CombinedOutput(); err != nil {
 		t.Fatalf("swapoff: %v, %s", err, out) // nothing is swapped out to it
 	}
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	noErr(t, kill(was, syscall.SIGKILL))
 	s.hasEnded(0)
 	s.nothingLeft(r)
 	mustContain(t, s.log.String(), "the daemon before ended while swap was off")
@@ -167,7 +167,7 @@ func TestServeDrained(t *testing.T) {
 	mustBeFine(t, call(t, "drain", "--socket", socketOf(state)))
 	time.Sleep(200 * time.Millisecond)
 	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, "swap is off", "drained")
-	was := s.daemon()
+	was := s.serving()
 	o := call(t, "restart", "--socket", socketOf(state))
 	mustBeFine(t, o)
 	if now := s.daemon(); now == was || now == 0 || s.record().Loop == "" {
@@ -177,7 +177,7 @@ func TestServeDrained(t *testing.T) {
 	noErr(t, l.Finish())
 	r := s.record()
 	mustBeFine(t, call(t, "drain", "--socket", socketOf(state)))
-	noErr(t, syscall.Kill(s.daemon(), syscall.SIGKILL))
+	noErr(t, kill(s.serving(), syscall.SIGKILL))
 	s.hasEnded(0)
 	s.nothingLeft(r)
 }
@@ -200,11 +200,11 @@ func TestServeKilledWhileStopping(t *testing.T) {
 	s, random := startService(t, binary, state, "--keeper"), newRand(t)
 	l := frozen(t, s)
 	r := s.record()
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGTERM))
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGTERM))
 	s.wait("to begin", func() bool { return s.says("turning swap off") })
 	time.Sleep(time.Duration(random.Int64N(int64(60 * time.Millisecond))))
-	_ = syscall.Kill(was, syscall.SIGKILL)
+	_ = kill(was, syscall.SIGKILL)
 	s.hasEnded(0)
 	s.nothingLeft(r)
 	thaw(t, l)
@@ -215,7 +215,7 @@ func TestServeWithoutKeeper(t *testing.T) {
 	state := newState(t)
 	s := startService(t, binary, state, "--keeper")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
-	r, was := s.record(), s.daemon()
+	r, was := s.record(), s.serving()
 	noErr(t, s.cmd.Process.Kill())
 	s.wait("to notice", func() bool { return s.says("nobody replaces it") })
 	code, says := tryServe(t, append(serviceArgs(t, state)[1:], "--keeper")...)
@@ -223,10 +223,10 @@ func TestServeWithoutKeeper(t *testing.T) {
 		t.Errorf("a second keeper: exit code %d", code)
 	}
 	mustContain(t, says, "another daemon serves already", fmt.Sprintf("process %d", was))
-	noErr(t, syscall.Kill(was, syscall.SIGUSR2)) // there is nobody to hand over to
+	noErr(t, kill(was, syscall.SIGUSR2)) // there is nobody to hand over to
 	s.wait("to refuse", func() bool { return s.says("tell the service manager") })
 	noErr(t, l.Finish())
-	noErr(t, syscall.Kill(was, syscall.SIGTERM))
+	noErr(t, kill(was, syscall.SIGTERM))
 	s.wait("to end", func() bool { return !alive(was) })
 	gone(t, r)
 	// The socket of the keeper is what is left, and the next one removes it.
@@ -238,7 +238,7 @@ func TestServeWithoutKeeper(t *testing.T) {
 // the daemon; it still does when that is dead.
 func TestServeStraySignal(t *testing.T) {
 	s := startService(t, binary, newState(t), "--standby", "--keeper")
-	l, was := loadtest.Start(t, newState(t), binary, workloadName), s.daemon()
+	l, was := loadtest.Start(t, newState(t), binary, workloadName), s.serving()
 	s.wait("to have a standby", func() bool { return len(s.processes()) == 3 })
 	time.Sleep(500 * time.Millisecond) // it has what it takes
 	for _, pid := range s.processes() {
@@ -251,7 +251,7 @@ func TestServeStraySignal(t *testing.T) {
 		t.Fatalf("process %d serves in the place of %d", now, was)
 	}
 	l.GoesOn(t)
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	noErr(t, kill(was, syscall.SIGKILL))
 	s.replaced(was)
 	noErr(t, l.Finish())
 	s.stop()
@@ -272,7 +272,7 @@ func testServeAndKeeperKilled(t *testing.T, args ...string) {
 	s.wait("to have pages", func() bool { return s.used() > 16<<20 })
 	r := s.record()
 	noErr(t, s.cmd.Process.Kill())
-	noErr(t, syscall.Kill(s.daemon(), syscall.SIGKILL))
+	noErr(t, kill(s.serving(), syscall.SIGKILL))
 	err := l.Wait(time.Minute)
 	if wrong := (*workload.Failure)(nil); err == nil || errors.As(err, &wrong) || strings.Contains(err.Error(), "the workload goes on") {
 		t.Errorf("a workload whose pages are lost: %v", err)
@@ -291,11 +291,11 @@ func TestServeWatchdog(t *testing.T) {
 	s := startService(t, binary, state, "--keeper", "--watchdog", "2s")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
 	time.Sleep(3 * time.Second) // busy, it is left alone
-	was := s.daemon()
+	was := s.serving()
 	if s.says("has not come along") {
 		t.Error("it was taken to hang while it served")
 	}
-	noErr(t, syscall.Kill(was, syscall.SIGSTOP))
+	noErr(t, kill(was, syscall.SIGSTOP))
 	s.replaced(was)
 	mustContain(t, s.log.String(), fmt.Sprintf("process %d has not come along for 2s", was))
 	noErr(t, l.Finish())
@@ -310,15 +310,15 @@ func TestServeReload(t *testing.T) {
 	reload := func(text, says string) {
 		t.Helper()
 		noErr(t, os.WriteFile(file, []byte(text), 0o600))
-		noErr(t, syscall.Kill(s.daemon(), syscall.SIGHUP))
+		noErr(t, kill(s.serving(), syscall.SIGHUP))
 		s.wait("to say "+says, func() bool { return s.says(says) })
 	}
 	reload("pool.accept_threshold_percent = 80\n", "pool.accept_threshold_percent: 80, was 90")
 	reload("pool.accept_threshold_percent = 80\nserve.threads = 3\n", "serve.threads: 3, is 0 until a restart")
 	reload("pool.accept_threshold_percent = 800\nnonsense = 1\n", "the old one stays in force")
 	mustContain(t, s.log.String(), file+":1: pool.accept_threshold_percent = 800", file+":2: nonsense")
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGKILL))
 	now := s.replaced(was)
 	s.wait("to complain again", func() bool { return strings.Count(s.log.String(), "the old one stays in force") == 2 })
 	if n := threadsNamed(t, now); n < 3 {
@@ -348,6 +348,7 @@ func TestServeRefusals(t *testing.T) {
 		{[]string{"--set", "swap.size=12parsecs"}, exitUsage, "swap.size = "},
 		{[]string{"--keeper", "--set", "door=window"}, exitUsage, "door = "},
 		{[]string{"extra"}, exitUsage, "extra"},
+		{[]string{"--keeper", "--set", "door=fuse", "--watchdog=-3s"}, exitUsage, "--watchdog -3s: want 1s at least"},
 	} {
 		code, says := tryServe(t, append([]string{"--state", state}, c.args...)...)
 		if code != c.code || !strings.Contains(says, c.says) || strings.Count(says, "\n") != 1 {

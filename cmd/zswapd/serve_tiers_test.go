@@ -65,8 +65,8 @@ func TestServeTiersByHand(t *testing.T) {
 	if b = s.stats().Backing; b == nil || b.Pages < 1000 || b.Path != dir {
 		t.Fatalf("in the backing file after another could not be had: %+v", b)
 	}
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGKILL))
 	s.replaced(was)
 	s.wait("to answer", func() bool { _, err := os.Stat(socketOf(state)); return err == nil && s.stats().StoredPages > 0 })
 	if now := s.stats().Backing; now == nil || now.Pages < b.Pages*9/10 { // some may have come back since

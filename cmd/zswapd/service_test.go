@@ -120,6 +120,21 @@ func (s *service) daemon() int {
 	return pid
 }
 
+// serving waits until one serves, and returns it: one that has just taken over may have been killed already.
+func (s *service) serving() (pid int) {
+	s.t.Helper()
+	s.wait("to serve", func() bool { pid = s.daemon(); return pid != 0 })
+	return pid
+}
+
+// kill sends a signal to one process: none is not all of ours.
+func kill(pid int, signal syscall.Signal) error {
+	if pid <= 0 {
+		return errors.New("there is nobody to send a signal to")
+	}
+	return syscall.Kill(pid, signal)
+}
+
 // replaced waits until another process serves than the one that did, and returns it.
 func (s *service) replaced(was int) (pid int) {
 	s.t.Helper()
