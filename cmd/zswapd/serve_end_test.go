@@ -315,6 +315,22 @@ func TestServeReload(t *testing.T) {
 	}
 	reload("pool.accept_threshold_percent = 80\n", "pool.accept_threshold_percent: 80, was 90")
 	reload("pool.accept_threshold_percent = 80\nserve.threads = 3\n", "serve.threads: 3, is 0 until a restart")
+	reload("pool.accept_threshold_percent = 80\nserve.threads = 3\nwriteback.file = \"/no/such\"\n", `writeback.file: "/no/such", stays "": zpool: backing file: open /no/such`)
+	folder := filepath.Join(diskDir(t), "later", "file")
+	reload("serve.threads = 3\nwriteback.file = \""+folder+"\"\n", `writeback.file: "`+folder+`", stays "": zpool: backing file: open `)
+	o := call(t, "status", "--settings", "--socket", socketOf(state))
+	mustContain(t, o.out, `writeback.file                     ""                       live     before`)
+	mustBeFine(t, call(t, "restart", "--socket", socketOf(state))) // which does not make it so
+	o = call(t, "reload", "--socket", socketOf(state))
+	if o.code != exitMachine || !strings.Contains(o.errors, `writeback.file stays "", not "`+folder+`": zpool: backing file: open `) {
+		t.Errorf("exit code %d, %q, %q", o.code, o.out, o.errors)
+	}
+	noErr(t, os.Mkdir(filepath.Dir(folder), 0o700))
+	mustContain(t, call(t, "reload", "--socket", socketOf(state)).out, `writeback.file is "`+folder+`", was ""`)
+	mustContain(t, call(t, "reload", "--socket", socketOf(state)).out, "nothing has changed")
+	if b := s.stats().Backing; b == nil || b.Path != folder {
+		t.Errorf("the backing file: %+v", b)
+	}
 	reload("pool.accept_threshold_percent = 800\nnonsense = 1\n", "the old one stays in force")
 	mustContain(t, s.log.String(), file+":1: pool.accept_threshold_percent = 800", file+":2: nonsense")
 	was := s.serving()

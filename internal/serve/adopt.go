@@ -143,6 +143,9 @@ func (d *Daemon) notePending() {
 	for _, c := range config.Diff(old, d.config) {
 		d.pending[c.Key] = c.Old
 	}
+	if d.config.Writeback.File != "" && d.pool.Backing() == nil { // it could not be had; reload tries it again
+		d.pending["writeback.file"] = `""`
+	}
 }
 
 func round(t time.Duration) time.Duration { return t.Round(100 * time.Microsecond) }

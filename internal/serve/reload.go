@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap/zapcore"
@@ -68,7 +69,7 @@ func (d *Daemon) reload() ([]change, error) {
 // apply applies what can change at once. Of the rest it says what it takes.
 func (d *Daemon) apply(c *config.Config) (changes []change) {
 	pending := maps.Clone(d.pending)
-	for _, diff := range config.Diff(d.config, c) {
+	for _, diff := range d.diff(c) {
 		one := change{Change: diff}
 		if inForce, ok := pending[one.Key]; ok {
 			if one.Old = inForce; one.New == inForce { // back to what it is
@@ -85,7 +86,9 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 		} else if one.Need == config.Live {
 			one.Need = config.Restart
 		}
-		if !one.applied {
+		if one.applied {
+			delete(pending, one.Key)
+		} else {
 			pending[one.Key] = one.Old
 		}
 		changes = append(changes, one)
@@ -97,6 +100,19 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 	}
 	d.settle(c, pending)
 	return changes
+}
+
+// diff returns what another configuration changes, and what could be changed while we serve, but was not, as there was a problem: a
+// folder that was missing may be there by now.
+func (d *Daemon) diff(c *config.Config) []config.Change {
+	list := config.Diff(d.config, c)
+	for _, s := range c.Settings() {
+		known := slices.ContainsFunc(list, func(one config.Change) bool { return one.Key == s.Key })
+		if inForce, ok := d.pending[s.Key]; ok && live[s.Key] != nil && !known {
+			list = append(list, config.Change{Key: s.Key, Old: inForce, New: s.Value, Need: config.Live})
+		}
+	}
+	return list
 }
 
 // settle makes a configuration the one that is shown, and that a successor goes by.
