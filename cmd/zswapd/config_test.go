@@ -33,6 +33,9 @@ func TestConfigCheck(t *testing.T) {
 	if code != exitUsage || out != "" || !strings.HasPrefix(errs, want) || strings.Count(errs, "\n") != 2 {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
 	}
+	if _, _, errs, code := zswapdConfig(t, "", "check", "another.toml"); code != exitUsage || !strings.Contains(errs, "accepts at most 1 arg") {
+		t.Errorf("two files: exit code %d, %q", code, errs)
+	}
 	// What is too large here is right on a larger machine.
 	if _, _, errs, code := zswapdConfig(t, "[swap]\nsize=\"1TiB\"\n[pool]\nmax_pool_size = \"600GiB\"\n", "check", "--ram", "1G"); code != exitUsage || !strings.Contains(errs, "more than half of the RAM (1 GiB)") {
 		t.Errorf("exit code %d, %q", code, errs)

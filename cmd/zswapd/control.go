@@ -105,7 +105,7 @@ func ageCommand() *cobra.Command {
 	return simple("age", "Make all pages older now", "Make all pages one generation older, as time would; what falls due, such as recompression, begins.", cobra.NoArgs, nil,
 		func(ctx context.Context, c *control.Client, _ []string, out io.Writer) error {
 			w, err := c.Age(ctx)
-			return tell(out, err, "%s older, freed %s%s\n", counted(w.Pages, "page"), control.Size(w.FreedBytes), rest(w))
+			return tell(out, err, "all pages are one generation older; packed %s, freed %s%s\n", counted(w.Pages, "page"), control.Size(w.FreedBytes), rest(w))
 		})
 }
 
@@ -153,6 +153,8 @@ func writeChange(out io.Writer, c control.Change) (err error) {
 	switch {
 	case c.Old == c.New:
 		_, err = fmt.Fprintf(out, "%s is %s, as before\n", c.Key, c.New)
+	case c.Problem != "":
+		err = fmt.Errorf("%s stays %s, not %s: %s", c.Key, c.Old, c.New, c.Problem)
 	case c.Applied:
 		_, err = fmt.Fprintf(out, "%s is %s, was %s\n", c.Key, c.New, c.Old)
 	default:

@@ -121,6 +121,8 @@ func TestControl(t *testing.T) {
 		{[]string{"set", "pool.accept_threshold_percent=800"}, exitUsage, "1 to 100"},
 		{[]string{"set", "pool.no_such_key=1"}, exitUsage, "no_such_key"},
 		{[]string{"set", "swap.size=1GiB"}, exitUsage, "cannot change while it is served"},
+		{[]string{"set", "writeback.file=/no/such"}, exitUsage, `writeback.file stays "": zpool: backing file: open /no/such: no such file or directory`},
+		{[]string{"set", "writeback.file=/etc/passwd"}, exitUsage, "bytes that are not ours"},
 		{[]string{"set", "nothing"}, exitUsage, "want KEY=VALUE"},
 		{[]string{"set"}, exitUsage, "accepts 1 arg"},
 		{[]string{"writeback", "--bytes", "0"}, exitUsage, "is no size"},
@@ -131,6 +133,7 @@ func TestControl(t *testing.T) {
 			t.Errorf("%v: exit code %d, %q", c.args, o.code, o.errors)
 		}
 	}
+	mustContain(t, ask("status", "--settings").out, `writeback.file                     ""                       live     default`)
 	for _, args := range [][]string{{"compact"}, {"stop", "--force"}, {"drain"}, {"set", "pool.accept_threshold_percent=1"}, {"reload"}, {"age"}, {"writeback"}, {"restart"}} {
 		if o := asStranger(t, socket, true, args...); o.code != exitDenied || !strings.Contains(o.errors, "only root may do that") {
 			t.Errorf("%v as one of the group: exit code %d, %q", args, o.code, o.errors)
@@ -142,8 +145,15 @@ func TestControl(t *testing.T) {
 	l.GoesOn(t)
 	noErr(t, l.Finish())
 	mustContain(t, ask("drain").out, "swap is off; the daemon is still there")
-	mustContain(t, ask("status").out, "swap is off")
+	mustContain(t, ask("status").out, "swap is off", "nothing is swapped out")
+	noErr(t, json.Unmarshal([]byte(ask("status", "--json").out), &st))
+	if st.StoredPages != 0 || st.MemoryBytes > 16<<20 {
+		t.Errorf("the pool of a daemon without swap has %d pages and %d bytes", st.StoredPages, st.MemoryBytes)
+	}
 	mustContain(t, ask("stop").out, "stopped: swap is off, and nothing is left")
+	if left, err := os.ReadDir(s.state); err != nil || len(left) > 0 {
+		t.Errorf("left in the state folder: %v %v", left, err)
+	}
 	<-s.ended
 	if o := ask("status"); o.code != exitNoDaemon || !strings.Contains(o.errors, "no zswapd is running: there is no "+socket) {
 		t.Errorf("afterwards: exit code %d, %q", o.code, o.errors)
@@ -163,8 +173,8 @@ func TestStatusWatch(t *testing.T) {
 	defer func() { _ = c.Process.Kill() }()
 	shows := func(text string) func() bool { return func() bool { return strings.Contains(out.String(), text) } }
 	s.wait("to be watched", shows(fmt.Sprintf(`"pid":%d,`, s.daemon())))
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGKILL))
 	s.wait("to be watched again", shows(fmt.Sprintf(`"pid":%d,`, s.replaced(was))))
 	mustContain(t, out.String(), `"restarts":1,`)
 	noErr(t, l.Finish())
@@ -179,4 +189,16 @@ func TestStatusWatch(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Error("it does not end")
 	}
+}
+
+// TestControlWithoutGroup: a group that is not there leaves the socket to root, who is told.
+func TestControlWithoutGroup(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--set", "control.group=no-such-group")
+	s.wait("to answer", func() bool { _, err := os.Stat(socketOf(state)); return err == nil })
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, "PROBLEM", `"no-such-group": there is none; addgroup --system no-such-group makes it`)
+	if info, err := os.Stat(socketOf(state)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	s.stop()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -46,12 +47,15 @@ func serveCommand(code *int) *cobra.Command {
 			if os.Geteuid() != 0 {
 				return errors.New("only root may serve swap: run it with sudo, or as a unit of systemd")
 			}
-			run := runDaemon
+			if o.watchdog != 0 && o.watchdog < minWatchdog {
+				return run.UsageError{Err: fmt.Errorf("--watchdog %v: want %v at least, or 0 for never", o.watchdog, minWatchdog)}
+			}
+			serve := runDaemon
 			if o.keeper {
-				run = runKeeper
+				serve = runKeeper
 			}
 			begins := os.Getenv("NOTIFY_SOCKET") != "" && os.Getenv("LISTEN_FDS") == ""
-			*code, err = run(&o)
+			*code, err = serve(&o)
 			if begins && (err != nil || *code == exitMachine || *code == exitUsage) {
 				*code = exitConfig
 			}
@@ -69,6 +73,9 @@ func serveCommand(code *int) *cobra.Command {
 	_ = f.MarkHidden("state")
 	return c
 }
+
+// minWatchdog is the least time that a daemon is given: it looks at its device four times in it.
+const minWatchdog = time.Second
 
 type serveFlags struct {
 	config, state string
@@ -115,8 +122,8 @@ func runKeeper(o *serveFlags) (int, error) {
 	args := append([]string{"@zswapd"}, slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return strings.HasPrefix(a, "--keeper") })...)
 	log := logs.New(os.Stderr, logs.Journal(os.Stderr))
 	defer log.Close()
-	if manager != nil && os.Getenv("FDSTORE") == "" {
-		log.Warn("systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=32")
+	if manager != nil && !sdnotify.HasStore() {
+		log.Warn(sdnotify.NoStore)
 	}
 	return keeper.Run(keeper.Options{
 		Program: program, Args: args, Dir: o.state, Watchdog: o.watchdog, Say: func(text string) { log.Warn(text) },
@@ -139,7 +146,9 @@ func runDaemon(f *serveFlags) (code int, err error) {
 		}
 	}
 	o.Keeper, _ = strconv.Atoi(os.Getenv(keeper.Env))
-	_, o.Await = os.LookupEnv(keeper.StandbyEnv)
+	ahead, await := os.LookupEnv(keeper.StandbyEnv)
+	o.Ahead, _ = strconv.Atoi(ahead)
+	o.Await = await
 	o.Standby = f.standby
 	o.Log = logs.New(os.Stderr, logs.Journal(os.Stderr))
 	defer o.Log.Close()

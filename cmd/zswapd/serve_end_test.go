@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/loadtest"
+	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/internal/ublk"
 	"github.com/zswapd/zswapd/internal/workload"
 )
@@ -61,6 +62,9 @@ func TestServeRefusesToStop(t *testing.T) {
 	for _, force := range []bool{false, true} {
 		t.Run(fmt.Sprintf("force=%t", force), func(t *testing.T) {
 			state := newState(t)
+			if force {
+				t.Setenv("INVOCATION_ID", "0") // as systemd sets it
+			}
 			command, set := fakeMemory(t, binary)
 			set(16 << 30)
 			args := append(append(command[1:], serviceArgs(t, state)...), "--keeper")
@@ -69,7 +73,10 @@ func TestServeRefusesToStop(t *testing.T) {
 			set(8 << 20)
 			noErr(t, s.cmd.Process.Signal(syscall.SIGTERM))
 			s.wait("to refuse", func() bool { return s.says("refused to turn swap off") })
-			mustContain(t, s.log.String(), "MiB, but only 8 MiB are available")
+			mustContain(t, s.log.String(), "MiB, but only 8 MiB are available", "It goes on serving; ", "zswapd stop --force")
+			if s.says("systemctl kill -s SIGUSR2") != force {
+				t.Errorf("with systemd %v, it says:\n%s", force, s.log)
+			}
 			time.Sleep(100 * time.Millisecond)
 			if s.used() == 0 || s.serving() == 0 {
 				t.Fatal("it stopped all the same")
@@ -88,14 +95,103 @@ func TestServeRefusesToStop(t *testing.T) {
 	}
 }
 
-// TestServeSwappedOffByOthers: whoever turns swap off in our place, as systemd does at shutdown, leaves a daemon that can be
-// stopped.
+// TestServeSwappedOffByOthers: whoever turns swap off in our place, as systemd does at shutdown, ends the daemon and its keeper, in
+// the same order as a stop.
 func TestServeSwappedOffByOthers(t *testing.T) {
-	s := startService(t, binary, newState(t), "--keeper")
+	t.Run("daemon", func(t *testing.T) { swappedOffByOthers(t) })
+	t.Run("standby", func(t *testing.T) { swappedOffByOthers(t, "--standby") })
+}
+
+func swappedOffByOthers(t *testing.T, args ...string) {
+	s := startService(t, binary, newState(t), append(args, "--keeper")...)
+	s.wait("to be complete", func() bool { return len(s.processes()) == 2+len(args) })
+	l, r := frozen(t, s), s.record()
 	if out, err := exec.Command("swapoff", s.device).CombinedOutput(); err != nil {
 		t.Fatalf("swapoff: %v, %s", err, out)
 	}
-	s.stop()
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	thaw(t, l)
+	mustContain(t, s.log.String(), "swap on "+s.device+" was turned off by somebody else", "nothing is left")
+	if n := strings.Count(s.log.String(), "\n"); s.says("bring back") || s.says("starting the next one") {
+		t.Errorf("%d lines:\n%s", n, s.log)
+	}
+}
+
+// TestServeSwappedOffAfterKill: swap that was turned off while nobody served is not turned on again by a successor.
+func TestServeSwappedOffAfterKill(t *testing.T) {
+	s := startService(t, binary, newState(t), "--keeper")
+	r, was := s.record(), s.serving()
+	noErr(t, kill(was, syscall.SIGSTOP)) // so that it does not notice
+	if out, err := exec.Command("timeout", "20", "swapoff", s.device).CombinedOutput(); err != nil {
+		t.Fatalf("swapoff: %v, %s", err, out) // nothing is swapped out to it
+	}
+	noErr(t, kill(was, syscall.SIGKILL))
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	mustContain(t, s.log.String(), "the daemon before ended while swap was off")
+}
+
+// TestServeSwapTurnedOnAgain: somebody turns swap off and on, as for another priority. The daemon sees it in time and serves on,
+// or it was faster, and there is no device to turn on any more. Never is there one on that nobody serves.
+func TestServeSwapTurnedOnAgain(t *testing.T) {
+	s, random := startService(t, binary, newState(t), "--keeper"), newRand(t)
+	r, rounds := s.record(), 0
+	device := swapdev.Block(s.device)
+	again := func(delay time.Duration) bool {
+		noErr(t, device.SwapOff(t.Context(), swapdev.OffOptions{Force: true}))
+		time.Sleep(delay)
+		return device.SwapOn(swapdev.MaxPriority, true) == nil
+	}
+	for rounds < 30 && again(time.Duration(random.Int64N(2)*random.Int64N(int64(time.Millisecond)))) {
+		rounds++
+		time.Sleep(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
+	}
+	t.Logf("turned on again %d times", rounds)
+	if rounds == 30 {
+		l := loadtest.Start(t, newState(t), binary, workloadName)
+		noErr(t, l.Finish())
+		s.stop()
+		return
+	}
+	s.hasEnded(0)
+	s.nothingLeft(r)
+}
+
+// TestServeDrained: a daemon whose swap was drained is left alone by whoever watches swap; a restart turns swap on again; and one
+// that is killed stays away.
+func TestServeDrained(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	s.wait("to answer", func() bool { _, err := os.Stat(socketOf(state)); return err == nil })
+	mustBeFine(t, call(t, "drain", "--socket", socketOf(state)))
+	time.Sleep(200 * time.Millisecond)
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, "swap is off", "drained")
+	was := s.serving()
+	o := call(t, "restart", "--socket", socketOf(state))
+	mustBeFine(t, o)
+	if now := s.daemon(); now == was || now == 0 || s.record().Loop == "" {
+		t.Fatalf("process %d serves, before %d; %s", now, was, o.out)
+	}
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	noErr(t, l.Finish())
+	r := s.record()
+	mustBeFine(t, call(t, "drain", "--socket", socketOf(state)))
+	noErr(t, kill(s.serving(), syscall.SIGKILL))
+	s.hasEnded(0)
+	s.nothingLeft(r)
+}
+
+// TestServeStopWhileDraining: who is told to stop while swap is being turned off, ends when it is.
+func TestServeStopWhileDraining(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	l, r := frozen(t, s), s.record()
+	mustBeFine(t, call(t, "drain", "--no-wait", "--socket", socketOf(state)))
+	noErr(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	thaw(t, l)
 }
 
 // TestServeKilledWhileStopping: whoever comes after it goes on with the stop.
@@ -104,11 +200,11 @@ func TestServeKilledWhileStopping(t *testing.T) {
 	s, random := startService(t, binary, state, "--keeper"), newRand(t)
 	l := frozen(t, s)
 	r := s.record()
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGTERM))
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGTERM))
 	s.wait("to begin", func() bool { return s.says("turning swap off") })
 	time.Sleep(time.Duration(random.Int64N(int64(60 * time.Millisecond))))
-	_ = syscall.Kill(was, syscall.SIGKILL)
+	_ = kill(was, syscall.SIGKILL)
 	s.hasEnded(0)
 	s.nothingLeft(r)
 	thaw(t, l)
@@ -119,7 +215,7 @@ func TestServeWithoutKeeper(t *testing.T) {
 	state := newState(t)
 	s := startService(t, binary, state, "--keeper")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
-	r, was := s.record(), s.daemon()
+	r, was := s.record(), s.serving()
 	noErr(t, s.cmd.Process.Kill())
 	s.wait("to notice", func() bool { return s.says("nobody replaces it") })
 	code, says := tryServe(t, append(serviceArgs(t, state)[1:], "--keeper")...)
@@ -127,15 +223,39 @@ func TestServeWithoutKeeper(t *testing.T) {
 		t.Errorf("a second keeper: exit code %d", code)
 	}
 	mustContain(t, says, "another daemon serves already", fmt.Sprintf("process %d", was))
-	noErr(t, syscall.Kill(was, syscall.SIGUSR2)) // there is nobody to hand over to
+	noErr(t, kill(was, syscall.SIGUSR2)) // there is nobody to hand over to
 	s.wait("to refuse", func() bool { return s.says("tell the service manager") })
 	noErr(t, l.Finish())
-	noErr(t, syscall.Kill(was, syscall.SIGTERM))
+	noErr(t, kill(was, syscall.SIGTERM))
 	s.wait("to end", func() bool { return !alive(was) })
 	gone(t, r)
 	// The socket of the keeper is what is left, and the next one removes it.
 	next := startService(t, binary, state, "--keeper")
 	next.stop()
+}
+
+// TestServeStraySignal: a signal to all processes of the service, as systemctl kill sends it, does not make the standby serve beside
+// the daemon; it still does when that is dead.
+func TestServeStraySignal(t *testing.T) {
+	s := startService(t, binary, newState(t), "--standby", "--keeper")
+	l, was := loadtest.Start(t, newState(t), binary, workloadName), s.serving()
+	s.wait("to have a standby", func() bool { return len(s.processes()) == 3 })
+	time.Sleep(500 * time.Millisecond) // it has what it takes
+	for _, pid := range s.processes() {
+		if pid != was && pid != s.cmd.Process.Pid {
+			noErr(t, syscall.Kill(pid, syscall.SIGUSR2))
+		}
+	}
+	s.wait("to say that it does not", func() bool { return s.says(fmt.Sprintf("but process %d serves", was)) })
+	if now := s.daemon(); now != was {
+		t.Fatalf("process %d serves in the place of %d", now, was)
+	}
+	l.GoesOn(t)
+	noErr(t, kill(was, syscall.SIGKILL))
+	s.replaced(was)
+	noErr(t, l.Finish())
+	s.stop()
+	mustContain(t, s.log.String(), "which was ready, goes on")
 }
 
 // TestServeAndKeeperKilled: what was swapped out is lost, which who had it is told; nothing hangs, and the next start cleans up.
@@ -152,7 +272,7 @@ func testServeAndKeeperKilled(t *testing.T, args ...string) {
 	s.wait("to have pages", func() bool { return s.used() > 16<<20 })
 	r := s.record()
 	noErr(t, s.cmd.Process.Kill())
-	noErr(t, syscall.Kill(s.daemon(), syscall.SIGKILL))
+	noErr(t, kill(s.serving(), syscall.SIGKILL))
 	err := l.Wait(time.Minute)
 	if wrong := (*workload.Failure)(nil); err == nil || errors.As(err, &wrong) || strings.Contains(err.Error(), "the workload goes on") {
 		t.Errorf("a workload whose pages are lost: %v", err)
@@ -171,11 +291,11 @@ func TestServeWatchdog(t *testing.T) {
 	s := startService(t, binary, state, "--keeper", "--watchdog", "2s")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
 	time.Sleep(3 * time.Second) // busy, it is left alone
-	was := s.daemon()
+	was := s.serving()
 	if s.says("has not come along") {
 		t.Error("it was taken to hang while it served")
 	}
-	noErr(t, syscall.Kill(was, syscall.SIGSTOP))
+	noErr(t, kill(was, syscall.SIGSTOP))
 	s.replaced(was)
 	mustContain(t, s.log.String(), fmt.Sprintf("process %d has not come along for 2s", was))
 	noErr(t, l.Finish())
@@ -190,15 +310,31 @@ func TestServeReload(t *testing.T) {
 	reload := func(text, says string) {
 		t.Helper()
 		noErr(t, os.WriteFile(file, []byte(text), 0o600))
-		noErr(t, syscall.Kill(s.daemon(), syscall.SIGHUP))
+		noErr(t, kill(s.serving(), syscall.SIGHUP))
 		s.wait("to say "+says, func() bool { return s.says(says) })
 	}
 	reload("pool.accept_threshold_percent = 80\n", "pool.accept_threshold_percent: 80, was 90")
 	reload("pool.accept_threshold_percent = 80\nserve.threads = 3\n", "serve.threads: 3, is 0 until a restart")
+	reload("pool.accept_threshold_percent = 80\nserve.threads = 3\nwriteback.file = \"/no/such\"\n", `writeback.file: "/no/such", stays "": zpool: backing file: open /no/such`)
+	folder := filepath.Join(diskDir(t), "later", "file")
+	reload("serve.threads = 3\nwriteback.file = \""+folder+"\"\n", `writeback.file: "`+folder+`", stays "": zpool: backing file: open `)
+	o := call(t, "status", "--settings", "--socket", socketOf(state))
+	mustContain(t, o.out, `writeback.file                     ""                       live     before`)
+	mustBeFine(t, call(t, "restart", "--socket", socketOf(state))) // which does not make it so
+	o = call(t, "reload", "--socket", socketOf(state))
+	if o.code != exitMachine || !strings.Contains(o.errors, `writeback.file stays "", not "`+folder+`": zpool: backing file: open `) {
+		t.Errorf("exit code %d, %q, %q", o.code, o.out, o.errors)
+	}
+	noErr(t, os.Mkdir(filepath.Dir(folder), 0o700))
+	mustContain(t, call(t, "reload", "--socket", socketOf(state)).out, `writeback.file is "`+folder+`", was ""`)
+	mustContain(t, call(t, "reload", "--socket", socketOf(state)).out, "nothing has changed")
+	if b := s.stats().Backing; b == nil || b.Path != folder {
+		t.Errorf("the backing file: %+v", b)
+	}
 	reload("pool.accept_threshold_percent = 800\nnonsense = 1\n", "the old one stays in force")
 	mustContain(t, s.log.String(), file+":1: pool.accept_threshold_percent = 800", file+":2: nonsense")
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGKILL))
 	now := s.replaced(was)
 	s.wait("to complain again", func() bool { return strings.Count(s.log.String(), "the old one stays in force") == 2 })
 	if n := threadsNamed(t, now); n < 3 {
@@ -228,6 +364,7 @@ func TestServeRefusals(t *testing.T) {
 		{[]string{"--set", "swap.size=12parsecs"}, exitUsage, "swap.size = "},
 		{[]string{"--keeper", "--set", "door=window"}, exitUsage, "door = "},
 		{[]string{"extra"}, exitUsage, "extra"},
+		{[]string{"--keeper", "--set", "door=fuse", "--watchdog=-3s"}, exitUsage, "--watchdog -3s: want 1s at least"},
 	} {
 		code, says := tryServe(t, append([]string{"--state", state}, c.args...)...)
 		if code != c.code || !strings.Contains(says, c.says) || strings.Count(says, "\n") != 1 {

@@ -143,7 +143,7 @@ func TestServeStuck(t *testing.T) {
 	s := startService(t, binary, state, "--keeper", "--watchdog", "2s")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
 	time.Sleep(500 * time.Millisecond)
-	was := s.daemon()
+	was := s.serving()
 	release := stopThreads(t, was, fuse.ThreadName)
 	s.wait("to be killed", func() bool { return s.says(fmt.Sprintf("process %d has not come along for 2s", was)) })
 	s.wait("to die", func() bool { return !alive(was) })

@@ -61,9 +61,9 @@ func serveKilled(t *testing.T, kills int, standby bool, args ...string) {
 			time.Sleep(time.Duration(r.Int64N(int64(500 * time.Millisecond)))) // ready, or not quite
 		}
 		l.GoesOn(t)
-		was := s.daemon()
+		was := s.serving()
 		at := time.Now()
-		noErr(t, syscall.Kill(was, syscall.SIGKILL))
+		noErr(t, kill(was, syscall.SIGKILL))
 		if r.IntN(4) == 0 { // and while the next one is on its way
 			time.Sleep(time.Duration(r.Int64N(int64(150 * time.Millisecond))))
 			for _, pid := range s.processes() {
@@ -116,8 +116,8 @@ func TestServeUpgraded(t *testing.T) {
 			t.Errorf("exit code %d, process %d runs %s, want %s", o.code, now, exe, wantExe)
 		}
 	}
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGKILL)) // the next one is of the program that was told last
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGKILL)) // the next one is of the program that was told last
 	now := s.replaced(was)
 	a, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", now))
 	if i := *upgradesFlag - 1; a != program && i%4 < 2 || a == program && i%4 >= 2 {
@@ -144,7 +144,7 @@ func TestServeBadUpgrade(t *testing.T) {
 	install(t, binary, program)
 	s := startService(t, program, state, "--keeper")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
-	was := s.daemon()
+	was := s.serving()
 	for _, c := range []struct{ program, says string }{
 		{futureBuild(t), "this program reads version 9999"},
 		{script(t, "#!/bin/sh\necho I can do anything\n"), "I can do anything"},
@@ -160,7 +160,7 @@ func TestServeBadUpgrade(t *testing.T) {
 		}
 		l.GoesOn(t)
 	}
-	noErr(t, syscall.Kill(was, syscall.SIGUSR2)) // as systemctl restart does
+	noErr(t, kill(was, syscall.SIGUSR2)) // as systemctl restart does
 	s.replaced(was)
 	noErr(t, l.Finish())
 	s.stop()

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -56,8 +57,16 @@ func TestServeTiersByHand(t *testing.T) {
 	if b == nil || b.Pages < 1000 || !b.Encrypted {
 		t.Fatalf("in the backing file: %+v", b)
 	}
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	o = call(t, "set", "--socket", socketOf(state), "writeback.file=/no/such") // the old one comes back
+	if o.code != exitUsage || !strings.Contains(o.errors, "writeback.file stays \""+dir) {
+		t.Errorf("exit code %d, %q", o.code, o.errors)
+	}
+	mustBeFine(t, call(t, "writeback", "--socket", socketOf(state)))
+	if b = s.stats().Backing; b == nil || b.Pages < 1000 || b.Path != dir {
+		t.Fatalf("in the backing file after another could not be had: %+v", b)
+	}
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGKILL))
 	s.replaced(was)
 	s.wait("to answer", func() bool { _, err := os.Stat(socketOf(state)); return err == nil && s.stats().StoredPages > 0 })
 	if now := s.stats().Backing; now == nil || now.Pages < b.Pages*9/10 { // some may have come back since

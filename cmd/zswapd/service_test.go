@@ -50,7 +50,6 @@ func (j *journal) String() string {
 
 const (
 	startLimit = 30 * time.Second
-	endLimit   = 30 * time.Second
 )
 
 // startService starts one and waits until it serves. When the test ends it is stopped, whatever happened.
@@ -129,6 +128,21 @@ func (s *service) serving() int {
 		return 0
 	}
 	return pid
+}
+
+// serving waits until one serves, and returns it: one that has just taken over may have been killed already.
+func (s *service) serving() (pid int) {
+	s.t.Helper()
+	s.wait("to serve", func() bool { pid = s.daemon(); return pid != 0 })
+	return pid
+}
+
+// kill sends a signal to one process: none is not all of ours.
+func kill(pid int, signal syscall.Signal) error {
+	if pid <= 0 {
+		return errors.New("there is nobody to send a signal to")
+	}
+	return syscall.Kill(pid, signal)
 }
 
 // replaced waits until another process serves than the one that did, and returns it.

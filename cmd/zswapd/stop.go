@@ -16,6 +16,7 @@ import (
 
 // Times of waiting for the daemon.
 const (
+	endLimit   = 30 * time.Second // from the end of its socket to its own
 	lookEvery  = 200 * time.Millisecond
 	replyLimit = 10 * time.Second // of one look
 )
@@ -41,10 +42,23 @@ func endCommand(name, short, long string, begin func(*control.Client, context.Co
 		Use: name + " [--force] [--no-wait]", Short: short, Long: long + controlCodes, DisableFlagsInUseLine: true, Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.ask(c.Context(), func(ctx context.Context, cl *control.Client) error {
+				before, err := cl.Info(ctx)
+				if err != nil {
+					return err
+				}
+				p := openProcesses(before.PID, before.Keeper)
+				defer p.close()
 				if _, err := begin(cl, ctx, force); err != nil || noWait {
 					return err
 				}
-				return awaitEnd(ctx, cl, name == "stop")
+				if err := awaitEnd(ctx, cl, name == "stop"); err != nil || name != "stop" {
+					return err
+				}
+				if !p.wait(endLimit) {
+					return fmt.Errorf("swap is off, but process %d, or its keeper, has not ended within %v: see its log", before.PID, endLimit)
+				}
+				_, err = fmt.Println("stopped: swap is off, and nothing is left")
+				return err
 			})
 		},
 	}
@@ -64,9 +78,7 @@ func awaitEnd(ctx context.Context, c *control.Client, gone bool) error {
 		case ctx.Err() != nil:
 			return fmt.Errorf("no longer waited for; it goes on: %w", context.Cause(ctx))
 		case errors.Is(err, control.ErrNoDaemon) && gone:
-			end()
-			_, err := fmt.Println("stopped: swap is off, and nothing is left")
-			return err
+			return nil
 		case errors.Is(err, control.ErrNoDaemon):
 			return fmt.Errorf("it ended: %w", err)
 		case err != nil: // it is just closing its socket

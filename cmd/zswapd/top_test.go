@@ -79,8 +79,8 @@ func TestTop(t *testing.T) {
 	resize(t, keyboard, 20, 5)
 	press("w")
 	shows("writeback")
-	was := s.daemon()
-	noErr(t, syscall.Kill(was, syscall.SIGKILL))
+	was := s.serving()
+	noErr(t, kill(was, syscall.SIGKILL))
 	now := s.replaced(was)
 	resize(t, keyboard, 100, 30)
 	s.wait("to answer", func() bool {

@@ -64,6 +64,7 @@ const (
 type Info struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
+	Keeper  int       `json:"keeper_pid"` // that replaces it; 0: there is none of ours
 	State   string    `json:"state"`
 	Started time.Time `json:"started"` // this process
 	// Since is when the store was made: a daemon that was restarted goes on with the store of its predecessor.
@@ -101,7 +102,8 @@ type Change struct {
 	Key     string `json:"key"`
 	Old     string `json:"old"`
 	New     string `json:"new"`
-	Applied bool   `json:"applied"` // false: it takes a restart
+	Applied bool   `json:"applied"` // false: it takes a restart, if there is no problem
+	Problem string `json:"problem"` // why it could not be applied; "": none
 }
 
 // Levels of events.
@@ -120,7 +122,7 @@ type Event struct {
 
 // Work is what one call of Compact, Age or WriteBack did.
 type Work struct {
-	Pages      uint64 `json:"pages"`       // moved, made older, or written
+	Pages      uint64 `json:"pages"`       // moved, packed, or written
 	FreedBytes int64  `json:"freed_bytes"` // of memory
 	More       bool   `json:"more"`        // it was cut short, and there is more to do
 }

@@ -116,6 +116,14 @@ func stale(path string) error {
 	return fmt.Errorf("%w%s: it answers on %s", ErrLive, who, path)
 }
 
+// RemoveStale removes the socket of a daemon that was killed. Anything else at path stays.
+func RemoveStale(path string) error {
+	if _, err := os.Lstat(path); err != nil || stale(path) != nil {
+		return nil
+	}
+	return os.Remove(path)
+}
+
 func groupID(group string) (int, error) {
 	if n, err := strconv.Atoi(group); err == nil && n >= 0 {
 		return n, nil

@@ -74,6 +74,27 @@ func TestCloseRemovesItsOwn(t *testing.T) {
 	}
 }
 
+// TestRemoveStale: a socket without a listener goes, one that is listened to and what is no socket stay.
+func TestRemoveStale(t *testing.T) {
+	dir := t.TempDir()
+	dead, file := filepath.Join(dir, "dead"), filepath.Join(dir, "file")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	noErr(t, err)
+	l.SetUnlinkOnClose(false)
+	noErr(t, control.RemoveStale(dead))
+	if _, err := os.Lstat(dead); err != nil {
+		t.Error(err)
+	}
+	noErr(t, l.Close())
+	noErr(t, os.WriteFile(file, nil, 0o600))
+	for path, stays := range map[string]bool{dead: false, file: true, filepath.Join(dir, "nothing"): false} {
+		noErr(t, control.RemoveStale(path))
+		if _, err := os.Lstat(path); (err == nil) != stays {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestModes(t *testing.T) {
 	d := busy(t)
 	for _, group := range []string{"", "0"} {

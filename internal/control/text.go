@@ -47,20 +47,35 @@ func counted(n int64, what string) string {
 
 // Headline is the status in one line, what is saved first.
 func (s *Status) Headline() string {
-	line := fmt.Sprintf("%s of memory holds %s, ", Size(s.MemoryBytes), Size(s.HeldBytes))
-	switch {
-	case s.StoredPages <= 1: // a swap header is one
+	if s.StoredPages <= 1 { // a swap header is one
 		return "nothing is swapped out"
-	case s.SavedBytes > 0:
-		line += Size(s.SavedBytes) + " saved"
-	default:
-		line += "nothing saved"
 	}
+	line := fmt.Sprintf("%s of memory holds %s, %s", Size(s.MemoryBytes), Size(s.HeldBytes), s.saved())
 	if b := s.Backing; b != nil && b.Pages > 0 {
 		line += fmt.Sprintf("; %s more on disk", Size(b.Pages*pageBytes))
 	}
 	return line
 }
+
+// saved says what is saved, in words where it is no size. A pool takes some memory before it holds a page.
+func (s *Status) saved() string {
+	switch {
+	case s.SavedBytes > 0:
+		return Size(s.SavedBytes) + " saved"
+	case s.Backing != nil && s.Backing.Pages > 0:
+		return "nothing saved in memory"
+	case s.few():
+		return "nothing saved yet"
+	}
+	return "nothing saved"
+}
+
+// few reports whether there are too few pages to judge a pool by: its tables and its reserve take as much.
+func (s *Status) few() bool {
+	return s.SavedBytes <= 0 && s.HeldBytes < fewBytes
+}
+
+const fewBytes = 16 << 20
 
 // WriteText writes the status for people.
 func (s *Status) WriteText(w io.Writer) error {
@@ -87,7 +102,7 @@ func (s *Status) WriteText(w io.Writer) error {
 type lineFunc = func(head, format string, args ...any)
 
 func (s *Status) poolLines(line lineFunc) {
-	if s.StoredPages > 1 {
+	if s.StoredPages > 1 && !s.few() {
 		line("ratio", "%.2f to 1, all overhead counted", s.Ratio)
 	}
 	full := ""

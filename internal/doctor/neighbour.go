@@ -30,6 +30,9 @@ func checkRoom(f *Facts, c *config.Config) (all []Finding) {
 	return all
 }
 
+// cleanUp mends what dead processes have left.
+const cleanUp = "zswapd run -- true, which cleans up first"
+
 func checkLeftovers(f *Facts, _ *config.Config) (all []Finding) {
 	const name, dir = "leftovers", swapdev.DefaultDir
 	if f.StateOpen {
@@ -40,7 +43,7 @@ func checkLeftovers(f *Facts, _ *config.Config) (all []Finding) {
 	}
 	for _, r := range f.Runs {
 		if !r.Owned {
-			all = append(all, one(name, Advice, "zswapd run -- true, which cleans up first", "process %d is dead and has left %s", r.Record.PID, leftBy(&r.Record))...)
+			all = append(all, one(name, Advice, cleanUp, "process %d is dead and has left %s", r.Record.PID, leftBy(&r.Record))...)
 		}
 	}
 	if all == nil {
@@ -52,7 +55,7 @@ func checkLeftovers(f *Facts, _ *config.Config) (all []Finding) {
 // leftBy names what a record names.
 func leftBy(r *swapdev.Record) string {
 	var left []string
-	for _, s := range []string{r.Loop, r.Mount, r.Cgroup, r.File, r.ZRAM} {
+	for _, s := range []string{r.Loop, r.UBLK, r.Mount, r.Cgroup, r.File, r.ZRAM} {
 		if s != "" {
 			left = append(left, s)
 		}

@@ -30,11 +30,19 @@ func checkZswap(f *Facts, c *config.Config) []Finding {
 
 // isOurs reports whether a swap area is the device of a living zswapd.
 func (f *Facts) isOurs(a swapdev.Area) bool {
+	return slices.ContainsFunc(f.Runs, func(r swapdev.Found) bool { return r.Owned && names(&r.Record, a) }) ||
+		f.RunsProblem != "" && f.Service != nil && strings.HasPrefix(filepath.Base(a.Name), "ublkb") && !f.isLeft(a) // most likely
+}
+
+// isLeft reports whether it is the device of a dead one: nobody serves it.
+func (f *Facts) isLeft(a swapdev.Area) bool {
+	return slices.ContainsFunc(f.Runs, func(r swapdev.Found) bool { return !r.Owned && names(&r.Record, a) })
+}
+
+// names reports whether a record names the device of an area.
+func names(r *swapdev.Record, a swapdev.Area) bool {
 	base := filepath.Base(a.Name)
-	return f.Service != nil && strings.HasPrefix(base, "ublkb") ||
-		slices.ContainsFunc(f.Runs, func(r swapdev.Found) bool {
-			return r.Owned && r.Record.Loop != "" && filepath.Base(r.Record.Loop) == base
-		})
+	return slices.ContainsFunc([]string{r.Loop, r.UBLK}, func(device string) bool { return device != "" && filepath.Base(device) == base })
 }
 
 // quote makes one word of a path for a shell.
@@ -60,6 +68,8 @@ func checkSwaps(f *Facts, c *config.Config) (all []Finding) {
 		path := quote(a.Name)
 		switch zram := strings.HasPrefix(filepath.Base(a.Name), "zram"); {
 		case f.isOurs(a):
+		case f.isLeft(a):
+			all = append(all, one(name, Problem, cleanUp, "%s, priority %d, is on and nobody serves it: who needs a page of it waits, or is told that it is lost", a.Name, a.Priority)...)
 		case zram:
 			all = append(all, one(name, Problem, "swapoff "+path+"; systemctl mask systemd-zram-setup@"+filepath.Base(a.Name)+", or remove zram-generator",
 				"%s, priority %d: zram beside us is a second compressed pool, which takes memory that ours does not count", a.Name, a.Priority)...)

@@ -128,8 +128,14 @@ func (o *Options) ready() func() error {
 // none; but who waits for a page of heap holds up a garbage collection, and that holds up the pages.
 const warmHeap = 4 << 20
 
-// undo takes back what Open did; swap is not on.
-func (d *Door) undo() error { return errors.Join(d.relief.end(), d.way.undo()) }
+// undo takes back what Open did. If swap is on, be it that somebody else has just turned it on, it does nothing but say so.
+func (d *Door) undo() error {
+	err := d.way.undo()
+	if errors.Is(err, swapdev.ErrOn) {
+		return err
+	}
+	return errors.Join(err, d.relief.end())
+}
 
 // Device returns the path of the swap device.
 func (d *Door) Device() string { return d.way.path() }

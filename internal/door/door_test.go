@@ -14,6 +14,21 @@ import (
 	"github.com/zswapd/zswapd/zpool"
 )
 
+// TestUndoWithSwapOn: whoever finds, at the last moment, that swap is on again, has a door that goes on.
+func TestUndoWithSwapOn(t *testing.T) {
+	p := prepare(t)
+	var err error
+	p.door, err = Open(p.options())
+	noErr(t, err)
+	if err := p.door.undo(); !errors.Is(err, swapdev.ErrOn) {
+		t.Fatalf("undo with swap on: %v", err)
+	}
+	noErr(t, swapdev.Block(p.door.Device()).SwapOff(t.Context(), swapdev.OffOptions{}))
+	noErr(t, swapdev.Block(p.door.Device()).SwapOn(-1, true)) // which reads the header: somebody serves
+	noErr(t, p.door.Close(t.Context(), swapdev.OffOptions{}))
+	p.end(t)
+}
+
 // parts is a door of this process and what it stands on.
 type parts struct {
 	state  string

@@ -20,7 +20,7 @@ type way interface {
 	uring() error
 	warnings() []string
 	failed() <-chan error
-	// undo takes the device away and ends the server; swap is off.
+	// undo takes the device away and ends the server; swap is off. If it is on it is swapdev.ErrOn, and nothing has changed.
 	undo() error
 	// release ends the server and leaves the device to a successor.
 	release() error
@@ -92,7 +92,9 @@ func (w *loopWay) swapOff(ctx context.Context, o swapdev.OffOptions) error {
 
 func (w *loopWay) undo() (err error) {
 	if w.device != nil {
-		err = w.device.Detach()
+		if err := w.device.Detach(); err != nil {
+			return err // who has it may ask for a page
+		}
 	}
 	return errors.Join(err, w.server.Close())
 }

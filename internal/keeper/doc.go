@@ -25,5 +25,7 @@
 // starts another keeper with it when this one dies (the daemon then goes with the rest of the unit), or hands over.
 //
 // SIGUSR2 from systemd is a restart of the unit: when the daemon hands over, the keeper does so, too. A daemon that refuses,
-// because the program in its place cannot take over, is asked again from time to time: systemd waits until that is mended.
+// because the program in its place cannot take over, is asked again from time to time: systemd waits until that is mended. So is one
+// that refuses to stop, on SIGTERM, because memory has no room for what is swapped out. The last of the two that came counts: who
+// would rather go on than stop starts the unit, which systemd keeps for later, and sends SIGUSR2.
 package keeper

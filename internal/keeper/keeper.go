@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -24,6 +25,8 @@ type Options struct {
 
 	Manager *sdnotify.Manager // of the keeper itself, systemd; nil: there is none
 	Handed  map[string]int    // what that had in store
+
+	AskEvery time.Duration // 0: askEvery
 }
 
 // Env is in the daemon's environment: the keeper's process number.
@@ -42,10 +45,12 @@ type keeper struct {
 	ended   chan ending
 	signals chan os.Signal
 	pending []unix.Signal    // to be passed on
-	asked   <-chan time.Time // when to ask the daemon again to hand over, because our manager waits for it; nil: it does not
+	asked   unix.Signal      // what our manager waits for, and the daemon has not done yet: to hand over or to stop; 0: nothing
+	again   <-chan time.Time // when to ask it again
 }
 
-// askEvery is how often a daemon is asked to hand over, while the program in its place is none that could take over.
+// askEvery is how often a daemon is asked again: to hand over, while the program in its place is none that could take over; to stop,
+// while memory has no room for what is swapped out. systemd cannot be told that it does not; it waits.
 const askEvery = 30 * time.Second
 
 // warmHeap is the heap that is faulted in for the keeper's whole life, in bytes.
@@ -59,6 +64,7 @@ var passedOn = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1,
 
 // Run keeps a daemon until it is done, and returns its exit code.
 func Run(o Options) (code int, err error) {
+	o.AskEvery = cmp.Or(o.AskEvery, askEvery)
 	k := &keeper{Options: o, program: o.Program, ended: make(chan ending, 8), signals: make(chan os.Signal, 8)}
 	signal.Notify(k.signals, passedOn...)
 	sdnotify.ClearEnvironment() // what a manager of ours said is not the daemon's
@@ -93,13 +99,13 @@ func (k *keeper) loop() (code int, err error) {
 			k.socket.receive(k.hear)
 			k.socket.again <- true
 		case s := <-k.signals:
-			if s == handOver && k.Manager != nil {
-				k.asked = time.After(askEvery)
+			if k.Manager != nil && (s == handOver || s == unix.SIGTERM) {
+				k.asked, k.again = s.(unix.Signal), time.After(k.AskEvery)
 			}
 			k.pass(s.(unix.Signal))
-		case <-k.asked:
-			k.asked = time.After(askEvery)
-			k.pass(handOver)
+		case <-k.again:
+			k.again = time.After(k.AskEvery)
+			k.pass(k.asked)
 		case e := <-k.ended:
 			k.socket.receive(k.hear) // what it said before
 			if e.child != k.child {
@@ -216,10 +222,10 @@ func (k *keeper) bury(e ending) (done bool, code int) {
 	}
 	if code == sdnotify.HandOver { // it wants another program, or its own file anew
 		k.endStandby()
-		return k.asked != nil, code // our manager wants that of us, too, and has all that is in store
+		return k.asked == handOver, code // our manager wants that of us, too, and has all that is in store
 	}
-	if k.asked != nil { // it may have died of something else than what it was asked for
-		k.pending = append(k.pending, handOver)
+	if k.asked != 0 { // it may have died of something else than what it was asked for
+		k.pending = append(k.pending, k.asked)
 	}
 	if !c.ready {
 		k.backoff.failed()

@@ -50,7 +50,7 @@ func playKeeper() int {
 		os.Unsetenv(managedEnv)
 		o.Manager, _ = sdnotify.FromEnv()
 		o.Handed, _ = sdnotify.Listen()
-		o.Watchdog = 0
+		o.Watchdog, o.AskEvery = 0, 200*time.Millisecond
 		fmt.Println("HANDED", len(o.Handed))
 	}
 	code, err := Run(o)

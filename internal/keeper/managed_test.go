@@ -168,6 +168,29 @@ func TestManaged(t *testing.T) {
 	}
 }
 
+// TestManagedAsksAgain: what systemd waits for, and the daemon refuses, it is asked again; also the next one, if it dies meanwhile; and
+// what was asked last counts.
+func TestManagedAsksAgain(t *testing.T) {
+	m := newManager(t)
+	k := m.start("store=lives ready wait wait kill; ready wait exit=0")
+	m.until("ready", func() bool { return slices.Contains(m.text, sdnotify.Ready) })
+	_ = k.Process.Signal(unix.SIGTERM)
+	if code := m.ends(k); code != 0 || !m.out.has("LIFE 1") {
+		t.Errorf("the keeper ends with %d", code)
+	}
+	m.store.removeAll()
+
+	m = newManager(t)
+	k = m.start("store=lives ready wait wait wait exit=75")
+	m.until("ready", func() bool { return slices.Contains(m.text, sdnotify.Ready) })
+	_ = k.Process.Signal(unix.SIGTERM)
+	m.until("refused", func() bool { return m.out.has("signal terminated") })
+	_ = k.Process.Signal(unix.SIGUSR2)
+	if code := m.ends(k); code != sdnotify.HandOver || !m.out.has("signal user defined signal 2") || m.out.has("LIFE 1") {
+		t.Errorf("asked to stop, and then to hand over, the keeper ends with %d", code)
+	}
+}
+
 // child returns the daemon of a keeper, once it is one.
 func (m *manager) child(k *exec.Cmd) (pid int) {
 	m.t.Helper()

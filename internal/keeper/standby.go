@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StandbyEnv is in the environment of a daemon that is to be ready, and to go on when it gets GoOn.
+// StandbyEnv is in the environment of a daemon that is to be ready, and to go on when it gets GoOn: the process number of the one
+// that serves. Anybody can send a signal, to all processes of a unit, say; GoOn means nothing while that one lives.
 const StandbyEnv = "ZSWAPD_STANDBY"
 
 // GoOn is the signal to a standby: the daemon before it is dead.
@@ -41,7 +42,7 @@ func (k *keeper) startStandby() {
 	}
 	s.last = time.Now()
 	var err error
-	if s.child, err = k.spawn(k.program, StandbyEnv+"=1"); err != nil {
+	if s.child, err = k.spawn(k.program, fmt.Sprintf("%s=%d", StandbyEnv, k.child.pid)); err != nil {
 		k.Say(fmt.Sprintf("keeper: start a standby: %v", err))
 		s.child = nil
 	}

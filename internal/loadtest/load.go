@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -27,8 +29,15 @@ const (
 	strayMax  = 10
 )
 
+// Shape is what a load is like.
+type Shape struct {
+	Limit, Bytes int64  // of the cgroup, and that the workload touches
+	Pages        string // what they hold: pagegen.ParseMix
+}
+
 // Load runs rounds of filling, touching and verifying, until it is to finish. Its figures are good after Finish.
 type Load struct {
+	shape  Shape
 	self   []string
 	group  *cgroup.Group
 	enough atomic.Bool // the round that runs is the last
@@ -45,10 +54,16 @@ type Load struct {
 // if this one dies. When the test ends the load is ended, whatever happened; there must be somebody who serves then.
 func Start(t testing.TB, state string, self ...string) *Load {
 	t.Helper()
+	return Shape{Limit, Bytes, workload.Default().Pages}.Start(t, state, self...)
+}
+
+// Start is Start with another load.
+func (sh Shape) Start(t testing.TB, state string, self ...string) *Load {
+	t.Helper()
 	own, err := swapdev.NewRun(state)
 	noErr(t, err)
-	l := &Load{self: self, done: make(chan struct{})}
-	l.group, err = cgroup.CreateNoted("test-"+own.ID(), Limit, own.SetCgroup)
+	l := &Load{shape: sh, self: self, done: make(chan struct{})}
+	l.group, err = cgroup.CreateNoted("test-"+own.ID(), sh.Limit, own.SetCgroup)
 	noErr(t, err)
 	t.Cleanup(func() {
 		l.Resume()
@@ -107,6 +122,28 @@ func (l *Load) Freeze(t testing.TB) {
 	noErr(t, l.group.SetLimit(1<<30))
 }
 
+// Resident returns how much memory the workload has, in bytes.
+func (l *Load) Resident(t testing.TB) int64 {
+	t.Helper()
+	s, err := l.group.Stats()
+	noErr(t, err)
+	return int64(s.Current)
+}
+
+// Squeeze takes memory from a workload that is frozen until it has no more than so many bytes, or, which is no error, nobody takes
+// more pages. It is not ended for that.
+func (l *Load) Squeeze(t testing.TB, bytes int64) {
+	t.Helper()
+	if l.group.Version() == 1 {
+		_ = l.group.SetLimit(bytes) // EBUSY: what is left cannot be swapped out
+		noErr(t, l.group.SetLimit(1<<30))
+		return
+	}
+	if more := l.Resident(t) - bytes; more > 0 {
+		_ = os.WriteFile(filepath.Join(l.group.Path(), "memory.reclaim"), strconv.AppendInt(nil, more, 10), 0) // EAGAIN likewise
+	}
+}
+
 // Resume lets it go on.
 func (l *Load) Resume() { _ = syscall.Kill(int(l.pid.Load()), syscall.SIGCONT) }
 
@@ -125,7 +162,7 @@ func (l *Load) run() error {
 			l.StrayKills++
 			continue
 		}
-		if err != nil || !state.Success() || r.Failures > 0 || r.Verified != Bytes/4096 {
+		if err != nil || !state.Success() || r.Failures > 0 || r.Verified != l.shape.Bytes/4096 {
 			return fmt.Errorf("round %d of the workload: %w, %v, %d wrong, %d verified", l.Rounds+1, err, state, r.Failures, r.Verified)
 		}
 		stray = 0
@@ -141,7 +178,7 @@ func (l *Load) run() error {
 // round runs the workload once, in a process of its own, to its end or until it does not come along.
 func (l *Load) round(seed uint64) (r workload.Result, state *os.ProcessState, err error) {
 	c := workload.Default()
-	c.Bytes, c.Touches, c.Duration, c.Threads, c.Seed = Bytes, 0, touch, 2, seed
+	c.Bytes, c.Touches, c.Duration, c.Threads, c.Seed, c.Pages = l.shape.Bytes, 0, touch, 2, seed, l.shape.Pages
 	config, err := json.Marshal(&c)
 	if err != nil {
 		return r, new(os.ProcessState), err

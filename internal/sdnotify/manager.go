@@ -154,3 +154,9 @@ func ClearEnvironment() {
 		_ = os.Unsetenv(name)
 	}
 }
+
+// HasStore reports whether systemd says that it keeps descriptors for us. Before version 254 it never says so.
+func HasStore() bool { return os.Getenv("FDSTORE") != "" }
+
+// NoStore is for people where HasStore is false.
+const NoStore = "systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=, as in our zswapd.service"

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/control"
 	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/swapdev"
@@ -57,10 +58,15 @@ func (d *Daemon) takeOver(signals <-chan os.Signal) (adopted, ended bool, err er
 	if err := d.giveUp(); err != nil {
 		return false, false, err
 	}
-	if before.Stopping {
-		d.code = 0
+	if !before.Stopping && !before.On {
+		return false, false, nil
 	}
-	return false, before.Stopping, nil
+	d.code = 0 // it was turned off on purpose, by whomever
+	c, _, err := before.config()
+	if err == nil {
+		err = control.RemoveStale(c.Control.Socket)
+	}
+	return false, true, err
 }
 
 // handed returns a descriptor that the manager has handed over, -1 without one.
@@ -136,6 +142,9 @@ func (d *Daemon) notePending() {
 	}
 	for _, c := range config.Diff(old, d.config) {
 		d.pending[c.Key] = c.Old
+	}
+	if d.config.Writeback.File != "" && d.pool.Backing() == nil { // it could not be had; reload tries it again
+		d.pending["writeback.file"] = `""`
 	}
 }
 

@@ -23,7 +23,7 @@ func (d *Daemon) Info() control.Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	i := control.Info{
-		Version: d.o.Version, PID: os.Getpid(), State: d.State(), Started: began, Since: d.told.Since, Restarts: d.told.Restarts,
+		Version: d.o.Version, PID: os.Getpid(), Keeper: d.o.Keeper, State: d.State(), Started: began, Since: d.told.Since, Restarts: d.told.Restarts,
 		Door: control.Door{
 			Kind: d.told.Door, Why: d.why, Device: d.told.Device,
 			SizeBytes: int64(d.pool.Slots() * zpool.PageSize), Priority: d.told.Priority,

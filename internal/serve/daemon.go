@@ -46,12 +46,13 @@ type Daemon struct {
 	hold     *pmqos.Hold
 	door     *door.Door // immutable after the start
 
-	state   atomic.Value // of string; read by anybody
-	orders  chan func()  // that the loop carries out
-	drained chan error   // the end of a swapoff
-	leaving bool         // a successor is to be made room for, when whoever asked has got his answer
-	ending  bool         // likewise, the end is to come
-	done    bool         // the loop is to end, with code
+	state   atomic.Value  // of string; read by anybody
+	orders  chan func()   // that the loop carries out
+	drained chan error    // the end of a swapoff
+	gone    chan struct{} // swap is off, and it was not us
+	leaving bool          // a successor is to be made room for, when whoever asked has got his answer
+	ending  bool          // likewise, the end is to come
+	done    bool          // the loop is to end, with code
 	code    int
 	over    chan struct{} // closed at the end of the loop
 	servers []*control.Server
@@ -67,7 +68,8 @@ type Daemon struct {
 func Run(o Options) (code int, err error) {
 	d := &Daemon{
 		o: o, log: o.Log.Logger, config: o.Config, pending: map[string]string{},
-		orders: make(chan func()), drained: make(chan error, 1), over: make(chan struct{}), code: sdnotify.HandOver,
+		orders: make(chan func()), drained: make(chan error, 1),
+		gone: make(chan struct{}, 1), over: make(chan struct{}), code: sdnotify.HandOver,
 	}
 	d.state.Store(StateStarting)
 	signals := catchSignals() // from here on one that comes is not lost
@@ -114,6 +116,7 @@ func (d *Daemon) afterwards() {
 	if d.o.Keeper != 0 {
 		go d.watchKeeper()
 	}
+	go d.watchSwap()
 	d.warn(d.saved.now.Restarts == 0)
 	if d.saved.now.Restarts > 0 {
 		_, _ = d.reload() // it has said what is wrong
@@ -130,8 +133,8 @@ func (d *Daemon) afterwards() {
 func (d *Daemon) warn(say bool) {
 	list := append(d.o.Warnings, d.door.Warnings()...)
 	switch {
-	case d.o.Manager != nil && d.o.Keeper == 0 && os.Getenv("FDSTORE") == "":
-		list = append(list, "systemd does not say that it keeps what is swapped out (it does since version 254): the unit needs FileDescriptorStoreMax=16")
+	case d.o.Manager != nil && d.o.Keeper == 0 && !sdnotify.HasStore():
+		list = append(list, sdnotify.NoStore)
 	case d.o.Manager == nil:
 		list = append(list, "nobody keeps what is swapped out: if this process is killed, it is lost. Run zswapd serve --keeper, or the unit of systemd")
 	}

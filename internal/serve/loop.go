@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zswapd/zswapd/internal/sdnotify"
+	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
 // catchSignals takes those that mean something to a daemon, and ignores those that would stop or end one by mistake.
@@ -33,6 +34,10 @@ func (d *Daemon) loop(signals <-chan os.Signal) {
 			order()
 		case err := <-d.drained:
 			d.swapIsOff(err)
+		case <-d.gone:
+			if err := d.swapIsGone(); err != nil {
+				d.log.Error(err.Error())
+			}
 		case err := <-d.door.Failed():
 			d.log.Error("a bug of ours: " + err.Error())
 			d.leaving = true
@@ -62,9 +67,33 @@ func (d *Daemon) signal(s os.Signal) error {
 	case unix.SIGUSR1: // what force says
 		return d.stop(true)
 	default:
-		return d.stop(false)
+		return d.askedToStop()
 	}
 	return nil
+}
+
+// askedToStop is stop by a signal, as systemd sends it, again and again while it is refused. Whoever waits is told what he can do.
+func (d *Daemon) askedToStop() error {
+	err := d.stop(false)
+	if errors.Is(err, ErrBusy) {
+		return nil // it is at it
+	}
+	var room *swapdev.NoRoomError
+	if errors.As(err, &room) {
+		err = fmt.Errorf("%w. It goes on serving; %s", err, d.wayOut())
+		d.notify(sdnotify.Status(fmt.Sprintf("%s; asked to stop, but %v", d.State(), err)))
+	}
+	return err
+}
+
+// wayOut says what can be done about a stop that was refused.
+func (d *Daemon) wayOut() string {
+	const force = "to stop all the same, and have the kernel end programs: zswapd stop --force"
+	if os.Getenv("INVOCATION_ID") == "" || d.o.Manager == nil {
+		return force
+	}
+	return "systemd waits, and it stops as soon as there is room; " + force +
+		"; to leave it running: systemctl --no-block start zswapd; systemctl kill -s SIGUSR2 --kill-whom=main zswapd"
 }
 
 // do has the loop carry something out, and waits for it; if the loop does not come to it before ctx ends, it is not done. It
@@ -91,6 +120,12 @@ func (d *Daemon) handOver() error {
 	}
 	d.notify(sdnotify.Status("handing over"))
 	d.log.Info("handing over to the next daemon")
+	if d.State() == StateDrained { // nothing is left but us
+		if d.end(); d.code == 0 {
+			d.code = sdnotify.HandOver
+		}
+		return nil
+	}
 	if err := d.goPrivate(); err != nil {
 		d.log.Error(err.Error())
 	}
@@ -101,9 +136,10 @@ func (d *Daemon) handOver() error {
 	return nil
 }
 
-// canHandOver returns why not: nobody keeps what must outlive this process.
+// canHandOver returns why not: nobody keeps what must outlive this process. After a drain nothing must, and the next daemon begins
+// anew, with swap on.
 func (d *Daemon) canHandOver() error {
-	if s := d.State(); s != StateServing {
+	if s := d.State(); s != StateServing && s != StateDrained {
 		return fmt.Errorf("not now: it is %s", s)
 	}
 	if d.o.Manager == nil {

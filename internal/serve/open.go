@@ -65,7 +65,7 @@ func (d *Daemon) open() (err error) {
 	if d.door, err = door.Open(o); err != nil {
 		return err
 	}
-	if err = d.saved.change(func(s *saved) { s.Device = d.door.Device() }); err != nil {
+	if err = d.saved.change(func(s *saved) { s.Device, s.On = d.door.Device(), true }); err != nil {
 		return err
 	}
 	d.log.Info(fmt.Sprintf("serving %s of swap on %s, priority %d, in at most %s of memory, through %s: %s",

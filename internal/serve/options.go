@@ -20,6 +20,7 @@ type Options struct {
 
 	Standby bool // a standby is wanted, whatever the door
 	Await   bool // this is one: be ready, and go on when the keeper says so
+	Ahead   int  // process number of the daemon that then serves, and must be dead before; 1: an older keeper does not say
 
 	// Load reads the configuration anew. Its error tells every problem at once, and then nothing changes.
 	Load func() (*config.Config, error)

@@ -63,7 +63,11 @@ func (d *Daemon) Reload(ctx context.Context) (list []control.Change, err error) 
 }
 
 func (c change) control() control.Change {
-	return control.Change{Key: c.Key, Old: c.Old, New: c.New, Applied: c.applied}
+	one := control.Change{Key: c.Key, Old: c.Old, New: c.New, Applied: c.applied}
+	if c.problem != nil {
+		one.Problem = c.problem.Error()
+	}
+	return one
 }
 
 // Set changes one setting until the daemon ends, or the configuration is read again.
@@ -77,7 +81,12 @@ func (d *Daemon) Set(ctx context.Context, key, value string) (answer control.Cha
 			return fmt.Errorf("%w: %w", control.ErrInvalid, err)
 		}
 		answer = control.Change{Key: key, Old: value, New: value, Applied: true}
+		before, pending := d.config, d.pending
 		for _, one := range d.apply(c) {
+			if one.problem != nil { // it is all there is
+				d.settle(before, pending)
+				return fmt.Errorf("%w: %s stays %s: %w", control.ErrInvalid, key, one.Old, one.problem)
+			}
 			if one.Key == key {
 				answer = one.control()
 			}

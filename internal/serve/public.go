@@ -12,7 +12,14 @@ func (d *Daemon) goPublic() {
 	say := func(text string) { d.log.Error(text) }
 	h := metrics.Handler(d)
 	c := d.config
-	s, err := control.Start(d, control.Options{Path: c.Control.Socket, Group: c.Control.Group, Metrics: h, Log: say})
+	o := control.Options{Path: c.Control.Socket, Group: c.Control.Group, Metrics: h, Log: say}
+	s, err := control.Start(d, o)
+	if err != nil && o.Group != "" { // root should be able to see what is wrong
+		d.log.Error(err.Error())
+		d.problem(err.Error())
+		o.Group = ""
+		s, err = control.Start(d, o)
+	}
 	if err != nil {
 		d.log.Error(err.Error())
 		d.problem(err.Error())

@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap/zapcore"
@@ -39,11 +40,15 @@ func (d *Daemon) setLogLevel(c *config.Config) error {
 type change struct {
 	config.Change
 	applied bool
+	problem error // why it could not be applied, although it can be while we serve
 }
 
 func (c change) String() string {
 	if c.applied {
 		return fmt.Sprintf("%s: %s, was %s", c.Key, c.New, c.Old)
+	}
+	if c.problem != nil {
+		return fmt.Sprintf("%s: %s, stays %s: %v", c.Key, c.New, c.Old, c.problem)
 	}
 	return fmt.Sprintf("%s: %s, is %s until a %s", c.Key, c.New, c.Old, c.Need)
 }
@@ -64,7 +69,7 @@ func (d *Daemon) reload() ([]change, error) {
 // apply applies what can change at once. Of the rest it says what it takes.
 func (d *Daemon) apply(c *config.Config) (changes []change) {
 	pending := maps.Clone(d.pending)
-	for _, diff := range config.Diff(d.config, c) {
+	for _, diff := range d.diff(c) {
 		one := change{Change: diff}
 		if inForce, ok := pending[one.Key]; ok {
 			if one.Old = inForce; one.New == inForce { // back to what it is
@@ -74,20 +79,44 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 		}
 		if set := live[one.Key]; set != nil {
 			if err := set(d, c); err != nil {
-				d.log.Error(fmt.Sprintf("%s = %s: %v", one.Key, one.New, err))
-				one.Need = config.Stop
+				one.problem, one.Need = err, config.Stop
 			} else {
 				one.applied = true
 			}
 		} else if one.Need == config.Live {
 			one.Need = config.Restart
 		}
-		if !one.applied {
+		if one.applied {
+			delete(pending, one.Key)
+		} else {
 			pending[one.Key] = one.Old
 		}
 		changes = append(changes, one)
-		d.log.Info("configuration: " + one.String())
+		if one.problem != nil {
+			d.log.Error("configuration: " + one.String())
+		} else {
+			d.log.Info("configuration: " + one.String())
+		}
 	}
+	d.settle(c, pending)
+	return changes
+}
+
+// diff returns what another configuration changes, and what could be changed while we serve, but was not, as there was a problem: a
+// folder that was missing may be there by now.
+func (d *Daemon) diff(c *config.Config) []config.Change {
+	list := config.Diff(d.config, c)
+	for _, s := range c.Settings() {
+		known := slices.ContainsFunc(list, func(one config.Change) bool { return one.Key == s.Key })
+		if inForce, ok := d.pending[s.Key]; ok && live[s.Key] != nil && !known {
+			list = append(list, config.Change{Key: s.Key, Old: inForce, New: s.Value, Need: config.Live})
+		}
+	}
+	return list
+}
+
+// settle makes a configuration the one that is shown, and that a successor goes by.
+func (d *Daemon) settle(c *config.Config, pending map[string]string) {
 	d.setConfig(c, pending)
 	err := d.saved.change(func(s *saved) {
 		if rate := c.Serve.LatencyHold; d.pending["serve.latency_hold"] != "" {
@@ -98,5 +127,4 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 	if err != nil {
 		d.log.Error(err.Error())
 	}
-	return changes
 }

@@ -26,6 +26,7 @@ type saved struct {
 	Size     int64     `json:"size"`      // bytes of the swap device
 	Priority int       `json:"priority"`  // likewise
 	Device   string    `json:"device"`    // "": swap was not on yet
+	On       bool      `json:"on"`        // it was on
 	Stopping bool      `json:"stopping"`  // somebody asked to stop, and was not refused
 	Since    time.Time `json:"since"`     // when the store was made
 	Restarts uint64    `json:"restarts"`  // that it has survived

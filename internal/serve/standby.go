@@ -2,6 +2,7 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -33,6 +34,10 @@ func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err e
 		waitForEnd(d.o.Keeper)
 		os.Exit(1)
 	}()
+	dead, err := watchProcess(d.o.Ahead)
+	if err != nil {
+		return false, err
+	}
 	c, _, err := before.config()
 	if err != nil {
 		return false, err
@@ -57,6 +62,10 @@ func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err e
 		case s := <-signals:
 			if s != keeper.GoOn {
 				return false, nil
+			}
+			if !dead() {
+				d.log.Warn(fmt.Sprintf("%v, but process %d serves: it was not the keeper who said so", s, d.o.Ahead))
+				continue
 			}
 			if before.Door == config.DoorUBLK {
 				_ = guard.Hurry() // until it serves; it has all but a little of what it takes
@@ -109,6 +118,21 @@ func (d *Daemon) adoptDoor() (*door.Door, error) {
 // handedFile returns a descriptor that the manager has handed over as a file, which owns it.
 func (d *Daemon) handedFile(name string) *os.File {
 	return os.NewFile(uintptr(d.handed(name)), name)
+}
+
+// watchProcess returns what says, from now on, whether a process is dead. One of which the number is not known is taken for that.
+func watchProcess(pid int) (dead func() bool, err error) {
+	if pid <= 1 {
+		return func() bool { return true }, nil
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ESRCH {
+		return func() bool { return true }, nil
+	}
+	return func() bool {
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n > 0
+	}, os.NewSyscallError("pidfd_open", err)
 }
 
 // waitForEnd waits until a process is dead.

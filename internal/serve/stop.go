@@ -35,14 +35,21 @@ func (d *Daemon) stop(force bool) error {
 // off begins to turn swap off. Without force it is refused if memory has no room for what comes back: the kernel would then
 // end programs until it has.
 func (d *Daemon) off(state string, force bool) error {
-	switch d.State() {
-	case StateDraining, StateStopping:
+	switch was := d.State(); {
+	case was == StateDraining && state == StateStopping: // it goes on, and then ends
+		if err := d.saved.change(func(s *saved) { s.Stopping = true }); err != nil {
+			return err
+		}
+		d.setState(state)
+		return nil
+	case was == StateDraining, was == StateStopping:
 		return ErrBusy
-	case StateDrained:
+	case was == StateDrained:
 		return nil
 	}
 	used, err := d.door.Used()
-	if err != nil && !errors.Is(err, swapdev.ErrOff) { // somebody else has turned it off: what is left is to take it away
+	on := !errors.Is(err, swapdev.ErrOff) // else somebody else has turned it off: what is left is to take it away
+	if on && err != nil {
 		return err
 	}
 	if !force {
@@ -54,7 +61,9 @@ func (d *Daemon) off(state string, force bool) error {
 		return err
 	}
 	d.setState(state)
-	d.log.Info("turning swap off: " + report.Bytes(int64(used)) + " to bring back")
+	if on {
+		d.log.Info("turning swap off: " + report.Bytes(int64(used)) + " to bring back")
+	}
 	began, said, told := time.Now(), time.Now(), time.Time{}
 	o := swapdev.OffOptions{Force: force, Reserve: spareBytes, Progress: func(left, _ uint64) {
 		text := fmt.Sprintf("bringing back %s, %s left", report.Bytes(int64(used)), report.Bytes(int64(left)))
@@ -69,7 +78,11 @@ func (d *Daemon) off(state string, force bool) error {
 	}}
 	go func() {
 		err := d.door.Close(context.Background(), o)
-		if err == nil {
+		if err == nil && d.State() == StateDraining { // the kernel has them; it does not say that we need them no more
+			_ = d.pool.NewWorker().Invalidate(0, d.pool.Slots()) // all of its slots are in range
+			d.pool.Trim()
+		}
+		if err == nil && on {
 			d.log.Info(fmt.Sprintf("swap is off after %v", time.Since(began).Round(time.Millisecond)))
 		}
 		d.drained <- err
@@ -89,7 +102,11 @@ func room(used uint64) error {
 // swapIsOff is told how the swapoff ended. If it failed, the daemon goes on as before.
 func (d *Daemon) swapIsOff(err error) {
 	if err != nil {
-		d.log.Error("swap stays on: " + err.Error())
+		what := "swap stays on: "
+		if _, e := d.door.Used(); errors.Is(e, swapdev.ErrOff) { // it is looked at again: watchSwap
+			what = "swap is off, but the device cannot be taken away yet: "
+		}
+		d.log.Error(what + err.Error())
 		if err := d.saved.change(func(s *saved) { s.Stopping = false }); err != nil {
 			d.log.Error(err.Error())
 		}

@@ -67,10 +67,11 @@ func (d *Daemon) setBackingLimits(c *config.Config) error {
 	return d.pool.SetBackingLimits(backingOptions(c))
 }
 
-// setBacking gives the pool another backing file, or none: what is in the old one comes back into memory, or it stays. The
-// manager has a copy of it before a page is in it.
+// setBacking gives the pool another backing file, or none: what is in the old one comes back into memory, or it stays. If the new
+// one cannot be had, the pool gets the old one back. The manager has a copy of it before a page is in it.
 func (d *Daemon) setBacking(c *config.Config) error {
-	if d.pool.Backing() != nil {
+	had := d.pool.Backing() != nil
+	if had {
 		if err := d.pool.RemoveBacking(false); err != nil {
 			return err
 		}
@@ -78,7 +79,13 @@ func (d *Daemon) setBacking(c *config.Config) error {
 			return err
 		}
 	}
-	return d.addBacking(c)
+	err := d.addBacking(c)
+	if err != nil && had {
+		if e := d.addBacking(d.config); e != nil {
+			return fmt.Errorf("%w; and the old one is gone: %w", err, e)
+		}
+	}
+	return err
 }
 
 // addBacking gives a pool without one the backing file of the configuration, if it has one.

@@ -141,15 +141,36 @@ func (d *Device) Detach() error {
 	if d.loop == nil {
 		return nil
 	}
-	if _, on, err := d.host.swapOf(loopName(d.index)); err != nil || on {
-		return errors.Join(err, onError(on))
+	claim, err := d.claim()
+	if err != nil {
+		return err
 	}
+	defer claim.Close()
 	if err := unix.IoctlSetInt(int(d.loop.Fd()), unix.LOOP_CLR_FD, 0); err != nil && !errors.Is(err, unix.ENXIO) {
 		return fmt.Errorf("swapdev: detach %s: %w", d.Path(), err)
 	}
-	_ = d.loop.Close() // the last close is what detaches it
+	_, _ = d.loop.Close(), claim.Close() // the last close is what detaches it
 	d.loop = nil
 	return d.host.gone(d.index, d.tag, DetachLimit)
+}
+
+// claim takes the device for us alone, so that nobody can turn swap on any more: swapon wants it alone, too. One who has just
+// turned swap off keeps it for some moments more.
+func (d *Device) claim() (*os.File, error) {
+	for end := time.Now().Add(DetachLimit); ; time.Sleep(goneWait) {
+		if _, on, err := d.host.swapOf(loopName(d.index)); err != nil || on {
+			return nil, errors.Join(err, onError(on))
+		}
+		f, err := d.host.openLoop(d.index, os.O_RDONLY|unix.O_EXCL)
+		switch {
+		case err == nil:
+			return f, nil
+		case !errors.Is(err, unix.EBUSY):
+			return nil, fmt.Errorf("swapdev: %w", err)
+		case time.Now().After(end):
+			return nil, fmt.Errorf("swapdev: detach %s: %w: somebody has it for himself", d.Path(), err)
+		}
+	}
 }
 
 // Release closes our hold on the device and leaves it attached if swap is on: for a process that hands over

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestDeviceLife(t *testing.T) {
@@ -90,6 +92,89 @@ func deviceLife(t *testing.T, name string) {
 		t.Errorf("SwapOn after Detach: %v", err)
 	}
 	noErr(t, run.Close())
+}
+
+// TestDetachClaims: a device that somebody has for himself, as one has who is about to be done with swapoff, is waited for; and
+// from the look at whether swap is on to the end nobody turns it on.
+func TestDetachClaims(t *testing.T) {
+	needRoot(t)
+	run, err := NewRun(t.TempDir())
+	noErr(t, err)
+	d, err := Attach(backing(t), Options{Tag: run.Tag(), Intent: run.SetLoop})
+	noErr(t, err)
+	rescue(t, d.Path(), run.Tag())
+	other, err := os.OpenFile(d.Path(), os.O_RDONLY|unix.O_EXCL, 0)
+	noErr(t, err)
+	detached := make(chan error, 1)
+	go func() { detached <- d.Detach() }()
+	select {
+	case err := <-detached:
+		t.Errorf("Detach of a device that is in use: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	noErr(t, other.Close())
+	noErr(t, <-detached)
+	d, err = Attach(backing(t), Options{Tag: run.Tag(), Intent: run.SetLoop})
+	noErr(t, err)
+	rescue(t, d.Path(), run.Tag())
+	claim, err := d.claim()
+	noErr(t, err)
+	if err := d.SwapOn(above(t), true); err == nil {
+		t.Error("swap was turned on after the last look")
+		noErr(t, d.SwapOff(t.Context(), OffOptions{}))
+	}
+	noErr(t, claim.Close())
+	noErr(t, d.Detach())
+	noErr(t, run.Close())
+}
+
+// TestWatch: it looks at once, when swap is turned on or off, and after a while in any case.
+func TestWatch(t *testing.T) {
+	needRoot(t)
+	run, err := NewRun(t.TempDir())
+	noErr(t, err)
+	d, err := Attach(backing(t), Options{Tag: run.Tag(), Intent: run.SetLoop})
+	noErr(t, err)
+	rescue(t, d.Path(), run.Tag())
+	looks, more := make(chan bool), make(chan bool)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Watch(time.Hour, func() bool {
+			_, err := d.Used()
+			looks <- err == nil
+			return <-more
+		})
+	}()
+	until := func(on bool) { // others turn theirs on and off, too
+		t.Helper()
+		for {
+			select {
+			case is := <-looks:
+				if is == on {
+					return
+				}
+				more <- true
+			case <-time.After(10 * time.Second):
+				t.Fatalf("swap is on: %v, and nobody was told", on)
+			}
+		}
+	}
+	until(false)
+	more <- true
+	noErr(t, d.SwapOn(above(t), true))
+	until(true)
+	noErr(t, d.SwapOff(t.Context(), OffOptions{})) // while it looks
+	more <- true
+	until(false)
+	more <- false
+	noErr(t, <-ended)
+	noErr(t, d.Detach())
+	noErr(t, run.Close())
+	n := 0
+	noErr(t, Watch(time.Millisecond, func() bool { n++; return n < 3 }))
+	if err := (host{swaps: t.TempDir() + "/none"}).watch(time.Hour, func() bool { return true }); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without /proc/swaps: %v", err)
+	}
 }
 
 func TestFindForeign(t *testing.T) {
