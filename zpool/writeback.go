@@ -222,23 +222,29 @@ func (b *writeback) cluster(window, slot uint64, w word) bool {
 	return true
 }
 
-// add adds the object of a slot, in the name of owner, and notes all slots that name it.
+// add adds the object of a slot, in the name of owner, and notes all slots that name it. Who else names a cluster is looked up
+// before it is copied: if the first member's word is then still w, the handle was that cluster's all the time. Afterwards it may be
+// that of another one, of the same slots.
 func (b *writeback) add(batch *backing.Batch, slot uint64, w word, owner uint64, id compressor.ID) (fits bool) {
-	check, ok := b.copy(slot, w)
-	if !ok {
-		return true // somebody has come
-	}
 	first := len(b.items)
-	if id != idCluster {
-		b.items = append(b.items, leaving{slot: slot, old: w})
-	} else {
-		forFile(b.object)
-		for other := slot; other < min(owner+windowSlots, b.p.super.slots); other++ {
+	b.items = append(b.items, leaving{slot: slot, old: w})
+	if id == idCluster {
+		for other := slot + 1; other < min(owner+windowSlots, b.p.super.slots); other++ {
 			o := word(b.p.slots.word(other).Load() &^ lockBit)
 			if o.kind() == kindMember && o.handle() == w.handle() && b.p.clock.age(o) >= b.idle {
 				b.items = append(b.items, leaving{slot: other, old: o})
 			}
 		}
+	}
+	step("writeback: members listed")
+	check, ok := b.copy(slot, w)
+	if !ok {
+		b.items = b.items[:first]
+		return true // somebody has come
+	}
+	step("writeback: object copied")
+	if id == idCluster {
+		forFile(b.object)
 	}
 	place, fits := batch.Add(backing.Object{Slot: uint32(owner), Check: check, Codec: uint8(id)}, b.object, len(b.items)-first)
 	if !fits {
