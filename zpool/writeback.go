@@ -61,6 +61,8 @@ const (
 	// ticksMost is how many generations may begin before a batch is on the disk. After 256 a page that was stored meanwhile
 	// could look like the one that was there.
 	ticksMost = 32
+	// oldestOut is the greatest age that cannot come round until then. Older words wait for the sweep, which makes them veryOld.
+	oldestOut = 255 - ticksMost
 )
 
 // Written says what steps of writeback did.
@@ -195,6 +197,7 @@ func (b *writeback) window(batch *backing.Batch, window uint64) bool {
 		age := b.p.clock.age(w)
 		fits := true
 		switch {
+		case age > oldestOut:
 		case w.kind() == kindObject && w.codec() == idPattern: // takes less in memory
 		case w.kind() == kindObject && (age >= b.idle || w.codec() == compressor.Raw && age >= b.raw):
 			fits = b.add(batch, slot, w, slot, w.codec())
@@ -215,11 +218,17 @@ func (b *writeback) window(batch *backing.Batch, window uint64) bool {
 func (b *writeback) cluster(window, slot uint64, w word) bool {
 	for other := window; other < min(window+windowSlots, b.p.super.slots); other++ {
 		o := word(b.p.slots.word(other).Load() &^ lockBit)
-		if o.kind() == kindMember && o.handle() == w.handle() && (other < slot || b.p.clock.age(o) < b.idle) {
+		if o.kind() == kindMember && o.handle() == w.handle() && (other < slot || !b.ripe(o)) {
 			return false
 		}
 	}
 	return true
+}
+
+// ripe reports whether a member of a cluster is old enough to be written, and not too old.
+func (b *writeback) ripe(w word) bool {
+	age := b.p.clock.age(w)
+	return age >= b.idle && age <= oldestOut
 }
 
 // add adds the object of a slot, in the name of owner, and notes all slots that name it. Who else names a cluster is looked up
@@ -231,7 +240,7 @@ func (b *writeback) add(batch *backing.Batch, slot uint64, w word, owner uint64,
 	if id == idCluster {
 		for other := slot + 1; other < min(owner+windowSlots, b.p.super.slots); other++ {
 			o := word(b.p.slots.word(other).Load() &^ lockBit)
-			if o.kind() == kindMember && o.handle() == w.handle() && b.p.clock.age(o) >= b.idle {
+			if o.kind() == kindMember && o.handle() == w.handle() && b.ripe(o) {
 				b.items = append(b.items, leaving{slot: other, old: o})
 			}
 		}

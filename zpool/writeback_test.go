@@ -178,6 +178,32 @@ func (b *backed) reopen(change func(f *os.File) *os.File) (rec Recovered) {
 	return rec
 }
 
+// A word whose age would come round while its page is on the way to the disk could be taken for that of a page that was stored
+// meanwhile: it waits until the sweep has seen it.
+func TestAgesDoNotComeRoundOnTheWay(t *testing.T) {
+	b := newBacked(t, Options{})
+	for slot := range uint64(64) {
+		b.store(slot, slot<<12|sortShort<<8)
+	}
+	until := func(old bool) {
+		for range 300 {
+			if b.p.Tick(); (b.p.clock.age(word(b.p.slots.word(7).Load())) > 255-ticksMost) == old {
+				return
+			}
+		}
+		t.Fatalf("the words are never so old (%t)", old)
+	}
+	until(true)
+	if did := writeAll(t, b.p); did != (Written{}) {
+		t.Errorf("%+v", did)
+	}
+	until(false)
+	if did := writeAll(t, b.p); did.Pages != 64 {
+		t.Errorf("%+v", did)
+	}
+	b.verify()
+}
+
 // What came back of late stays in memory, and the region that it is in.
 func TestRefaults(t *testing.T) {
 	b := newBacked(t, Options{})
