@@ -26,6 +26,7 @@ type writeback struct {
 	flight            // what the batch has
 	other  flight     // what the one before has, which may not have been committed yet
 	object []byte     // room for one
+	once   []int32    // room for countOnce
 	idle   uint8      // of this step: the least age of pages that are written
 	raw    uint8      // and of those that do not compress
 
@@ -339,6 +340,7 @@ func (b *writeback) open(p *Pool, f *backing.File) {
 		b.items, b.other.items = make([]leaving, 0, batchPages+windowSlots), make([]leaving, 0, batchPages+windowSlots)
 		b.object = make([]byte, 0, PageSize)
 	}
+	b.once = make([]int32, f.Bytes()/backing.ExtentBytes)
 	b.file.Store(f)
 	b.wake()
 }

@@ -232,7 +232,7 @@ func TestFile(t *testing.T) {
 // clean moves everything out of an extent, as an owner does.
 func (w *owner) clean(percent int) bool {
 	w.t.Helper()
-	extent, ok := w.f.Emptiest(percent)
+	extent, ok := w.f.Emptiest(percent, nil)
 	if !ok {
 		return false
 	}
