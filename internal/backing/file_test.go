@@ -465,6 +465,10 @@ func TestCreateRefuses(t *testing.T) {
 	if b, _ := os.ReadFile(other); string(b) != "dear" {
 		t.Error("and written to")
 	}
+	noErr(t, os.WriteFile(other, append(make([]byte, 64<<10), "_BHRfS_M"...), 0o600)) // as btrfs begins, more or less
+	if _, err := Create(other); err == nil {
+		t.Error("a file system that leaves its first 64 KiB empty was taken")
+	}
 	f, err := Create(ours)
 	noErr(t, err)
 	if _, err := Create(ours); !errors.Is(err, unix.EWOULDBLOCK) {
