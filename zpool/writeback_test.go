@@ -231,7 +231,7 @@ func TestRefaults(t *testing.T) {
 	for _, age := range []struct {
 		seconds int
 		want    bool
-	}{{0, true}, {44, true}, {46, false}, {1000, false}} {
+	}{{0, true}, {45, true}, {46, false}, {1000, false}} {
 		b.p.writeback.recent.note(5000, now)
 		if got := b.p.writeback.recent.recent(5000, now+time.Duration(age.seconds)*time.Second); got != age.want {
 			t.Errorf("after %d seconds: %t", age.seconds, got)

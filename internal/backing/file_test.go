@@ -455,6 +455,28 @@ func TestShortFile(t *testing.T) {
 	}
 }
 
+// A successor gives back to the file system what its predecessor had no time for.
+func TestSweepAfterRestart(t *testing.T) {
+	r := newRand(t)
+	w := newOwner(t, Options{Bytes: 16 * ExtentBytes})
+	_, err := w.write(r, 4*ExtentBytes)
+	noErr(t, err)
+	for p := range w.has {
+		w.drop(p)
+	}
+	w.reopen()
+	if swept, err := w.f.Sweep(100); swept < 3 || err != nil {
+		t.Errorf("%d extents swept, %v", swept, err)
+	}
+	if swept, err := w.f.Sweep(100); swept != 0 || err != nil {
+		t.Errorf("%d extents swept again, %v", swept, err)
+	}
+	var st unix.Stat_t
+	if noErr(t, unix.Fstat(int(w.f.File().Fd()), &st)); st.Blocks*512 > ExtentBytes {
+		t.Errorf("the file takes %d bytes", st.Blocks*512)
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	dir := t.TempDir()
 	other, ours := filepath.Join(dir, "letters"), filepath.Join(dir, "pages")
