@@ -349,6 +349,32 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// No page leaves memory before the disk has said that it is safe: a sync that fails leaves all where they are.
+func TestNothingLeavesBeforeTheSync(t *testing.T) {
+	broken := true
+	undo := backing.SetFault(func(op backing.Op, _, _ int64) error {
+		if broken && op == backing.OpSync {
+			return unix.EIO
+		}
+		return nil
+	}, nil)
+	defer undo()
+	b := newBacked(t, Options{})
+	for slot := range uint64(500) {
+		b.store(slot, slot<<12|sortShort<<8)
+	}
+	b.p.Tick()
+	did, _, err := b.p.WriteBack(1, 1, backing.BatchBytes)
+	s := b.p.Stats()
+	if !errors.Is(err, unix.EIO) || did.Pages != 0 || s.WrittenPages != 0 || s.Backing.LiveBytes != 0 || s.Backing.DayBytes != 0 {
+		t.Errorf("%v, %+v; %d pages in the file, %+v", err, did, s.WrittenPages, s.Backing)
+	}
+	if _, _, err := b.p.WriteBack(1, 1, backing.BatchBytes); !errors.Is(err, backing.ErrBackOff) {
+		t.Errorf("again at once: %v", err)
+	}
+	b.verify()
+}
+
 func TestNoAllocationsToLoadWhatIsWritten(t *testing.T) {
 	b := newBacked(t, Options{})
 	for slot := range uint64(2000) {
