@@ -36,7 +36,10 @@ func (p *Pool) CleanBacking() (did Cleaned, more bool, err error) {
 	if f == nil {
 		return did, false, backing.ErrNone
 	}
-	extent, ok := f.Emptiest(cleanPercent)
+	extent, ok := f.Emptiest(cleanPercent, nil)
+	if !ok {
+		extent, ok = f.Emptiest(cleanPercent, b.countOnce())
+	}
 	if !ok {
 		return did, false, nil
 	}
@@ -61,6 +64,25 @@ func (p *Pool) CleanBacking() (did Cleaned, more bool, err error) {
 		b.told.err = err
 	}
 	return did, err == nil, err
+}
+
+// countOnce returns the units that are wanted in each extent. The file counts a cluster for each of its members, and would keep
+// an extent until less than a quarter of it is wanted. It looks at each slot.
+func (b *writeback) countOnce() []int32 {
+	clear(b.once)
+	b.each(func(slot uint64, w word) {
+		p := w.place()
+		if p.Extent() >= len(b.once) {
+			return // a damaged word
+		}
+		for other := windowOf(slot); w.codec() == idCluster && other < slot; other++ {
+			if o := word(b.p.slots.word(other).Load()); o.kind() == kindWritten && o.place() == p {
+				return
+			}
+		}
+		b.once[p.Extent()] += int32(p.Units())
+	})
+	return b.once
 }
 
 // empty moves the objects of an extent that slots name.

@@ -266,6 +266,13 @@ var acts = map[string]func(s *scene, w *Worker) error{
 		s.p.Tick()
 		return errors.Join(err, s.pack())
 	},
+	"replace all and pack": func(s *scene, w *Worker) (err error) { // the first cluster's handle is then that of another there
+		for slot := sceneSlots - sceneSlots%3; slot >= 0; slot -= 3 {
+			err = errors.Join(err, s.store(w, uint64(slot), 300+uint64(slot)))
+		}
+		s.p.Tick()
+		return errors.Join(err, s.pack())
+	},
 	"write back": func(s *scene, w *Worker) error { return s.writeBack() },
 	"clean": func(s *scene, w *Worker) error {
 		if _, _, err := s.p.CleanBacking(); !errors.Is(err, backing.ErrNone) {

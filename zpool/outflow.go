@@ -15,7 +15,7 @@ type outflow struct {
 	idle        uint8   // least age of pages that are idle by the settings
 	after       uint8   // and of those that are to be written though memory is not short; 0: none
 	raws        bool    // there are pages that do not compress, and those that are idle were not looked for in this generation
-	short       int     // steps in a row that found less than they were to write
+	short       int     // looks at all slots in a row that found less than was to be written
 	tickable    bool    // the generation is old enough to be ended for want of idle pages
 	scarce      bool    // few extents are free
 	uncleanable bool    // and no other is worth emptying
@@ -94,8 +94,8 @@ func (v *outflow) older(age uint8) (n uint64) {
 	return n
 }
 
-// coldest returns the least age of the coldest pages that take so much memory together. Each step that found less than it was to
-// write halves it.
+// coldest returns the least age of the coldest pages that take so much memory together. Each look at all slots that
+// found less than was to be written halves it.
 func (v *outflow) coldest(bytes int64) uint8 {
 	age := uint8(veryOld)
 	for sum := int64(0); age > 1; age-- {

@@ -89,6 +89,39 @@ func TestFullPoolWritesBack(t *testing.T) {
 	}
 }
 
+// What is coldest is written first, wherever it is: a step looks at a part of a large slot table only.
+func TestColdestOfManySlots(t *testing.T) {
+	const cold, warm, n = scanMost, 0, 2000 // slots
+	b := newBacked(t, Options{Slots: 4 * scanMost, MaxBytes: 64 << 20, RecompressCodec: "none"})
+	fill := func(first uint64, ticks int) {
+		for slot := range uint64(n) {
+			b.store(first+slot, slot<<12|3<<8)
+		}
+		for range ticks {
+			b.p.Tick()
+		}
+	}
+	fill(cold, 14)
+	fill(warm, 6)
+	_, _, err := b.p.Recompress(0, 1) // counts ages
+	noErr(t, err)
+	noErr(t, b.p.SetMaxBytes(b.p.zs.InUse()))
+	b.p.writeback.next = 2 * scanMost
+	for range 8 {
+		b.p.writeback.turn(b.p.writeback.file.Load())
+	}
+	b.p.writeback.each(func(slot uint64, _ word) {
+		if slot < cold {
+			t.Fatalf("slot %d was written, and there are colder ones", slot)
+		}
+	})
+	if b.p.Stats().WrittenPages == 0 {
+		t.Error("nothing was written")
+	}
+	noErr(t, b.p.SetMaxBytes(64<<20))
+	b.verify()
+}
+
 func check(t *testing.T, w *Worker, r *rand.Rand, slots uint64, page, got []byte, content func(uint64) uint64) {
 	t.Helper()
 	slot := r.Uint64N(slots)

@@ -37,15 +37,17 @@ type Recompressed struct {
 	Clusters uint64 // made
 	Kept     uint64 // pages that the dense codec gains nothing on
 	Lost     uint64 // pages that somebody touched meanwhile, so that it was all for nothing
+	Failed   uint64 // pages for which there was no memory: likewise
 	Bytes    int64  // that were saved, of frames and handles
 }
 
 func (r *Recompressed) add(o Recompressed) {
-	r.Pages, r.Clusters, r.Kept, r.Lost, r.Bytes = r.Pages+o.Pages, r.Clusters+o.Clusters, r.Kept+o.Kept, r.Lost+o.Lost, r.Bytes+o.Bytes
+	r.Pages, r.Clusters, r.Kept, r.Lost = r.Pages+o.Pages, r.Clusters+o.Clusters, r.Kept+o.Kept, r.Lost+o.Lost
+	r.Failed, r.Bytes = r.Failed+o.Failed, r.Bytes+o.Bytes
 }
 
 // seen returns how many pages were worked on.
-func (r *Recompressed) seen() uint64 { return r.Pages + r.Kept + r.Lost }
+func (r *Recompressed) seen() uint64 { return r.Pages + r.Kept + r.Lost + r.Failed }
 
 const (
 	handleBytes = 8
@@ -180,10 +182,13 @@ func (k *packer) join(group []candidate, pages []byte) {
 	if len(group) == 1 {
 		object = k.out[clusterHeader:][:n]
 	}
-	if h, ok := k.put(group, object); ok {
-		k.did.Bytes += int64(size - k.p.zs.ClassSize(n) - handleBytes)
-		k.publish(group, h, object)
+	h, ok := k.put(group, object)
+	if !ok {
+		k.did.Failed += uint64(len(group))
+		return
 	}
+	k.did.Bytes += int64(size - k.p.zs.ClassSize(n) - handleBytes)
+	k.publish(group, h, object)
 }
 
 // learn notes what a group compressed to, so that the next is rather of the right length.

@@ -33,5 +33,5 @@ func (r *refaults) note(slot uint64, now time.Duration) {
 func (r *refaults) recent(slot uint64, now time.Duration) bool {
 	region := slot / regionSlots
 	w := r.entry(region).Load()
-	return w>>32 == region+1 && uint32(now/time.Second)-uint32(w) < uint32(refaultRest/time.Second)
+	return w>>32 == region+1 && uint32(now/time.Second)-uint32(w) <= uint32(refaultRest/time.Second)
 }

@@ -133,14 +133,10 @@ func (p *Pool) Recompress(idle time.Duration, budget int) (did Recompressed, mor
 func (t *tiers) sweepLocked(slots uint64, idle uint8, pages int) (did Recompressed, end bool) {
 	t.steps[actSweep].Add(1)
 	k := t.packer
-	if !k.on() {
-		end = t.sweep.run(slots, idle, nil)
-		return did, end
-	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begin, packing := cputime.Thread(), time.Duration(0)
-	end = t.sweep.run(slots, idle, func(window uint64) bool {
+	pack := func(window uint64) bool {
 		from := cputime.Thread()
 		k.did = Recompressed{}
 		k.look(window, idle, t.sweep.skip())
@@ -150,7 +146,11 @@ func (t *tiers) sweepLocked(slots uint64, idle uint8, pages int) (did Recompress
 		packing += took
 		t.packTime.ObserveN(took/time.Duration(max(len(k.list), 1)), uint64(len(k.list)))
 		return did.seen() < uint64(pages)
-	})
+	}
+	if !k.on() {
+		pack = nil // ages are counted all the same, for writeback
+	}
+	end = t.sweep.run(slots, idle, pack)
 	t.sweeping += cputime.Thread() - begin - packing
 	if end {
 		t.sweepTime, t.sweeping = t.sweeping, 0

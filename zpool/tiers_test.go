@@ -211,6 +211,34 @@ func TestSettingsSayAllThatIsWrong(t *testing.T) {
 	}
 }
 
+// A step ends in time although there is no memory for what it makes: whoever writes back must get its turn, to make some.
+func TestPackingWithoutMemoryKeepsToItsBudget(t *testing.T) {
+	p := newTestPool(t, Options{Compressor: "lz4", RecompressCodec: "s2", CeilingBytes: 1 << 30})
+	w, page := p.NewWorker(), make([]byte, PageSize)
+	for slot := range uint64(4096) {
+		makeColdPage(page, slot)
+		noErr(t, w.Store(slot, page))
+	}
+	p.Trim()
+	p.Tick()
+	noErr(t, p.SetMaxBytes(MinBytes))
+	did, more, err := p.Recompress(0, 64)
+	noErr(t, err)
+	if next := p.tiers.sweep.next; !more || did.Failed == 0 || next > 64+windowSlots {
+		t.Errorf("%+v, more: %t; slots up to %d were worked on", did, more, next)
+	}
+}
+
+// What a sweep takes is known without a codec, too: writeback wants the ages, and generations must not come so fast that
+// looking takes more than its share.
+func TestSweepsAreTimedWithoutACodec(t *testing.T) {
+	p := newTestPool(t, Options{Slots: 1 << 18, RecompressCodec: "none"})
+	noErr(t, p.slots.commitAll())
+	if _, more, err := p.Recompress(0, 1); more || err != nil || p.tiers.sweepTime <= 0 {
+		t.Errorf("a sweep took %v; more: %t, %v", p.tiers.sweepTime, more, err)
+	}
+}
+
 func TestNoAllocationsOnThePathOfAColdPage(t *testing.T) {
 	p := newTestPool(t, Options{})
 	w := p.NewWorker()

@@ -26,6 +26,7 @@ type writeback struct {
 	flight            // what the batch has
 	other  flight     // what the one before has, which may not have been committed yet
 	object []byte     // room for one
+	once   []int32    // room for countOnce
 	idle   uint8      // of this step: the least age of pages that are written
 	raw    uint8      // and of those that do not compress
 
@@ -61,6 +62,8 @@ const (
 	// ticksMost is how many generations may begin before a batch is on the disk. After 256 a page that was stored meanwhile
 	// could look like the one that was there.
 	ticksMost = 32
+	// oldestOut is the greatest age that cannot come round until then. Older words wait for the sweep, which makes them veryOld.
+	oldestOut = 255 - ticksMost
 )
 
 // Written says what steps of writeback did.
@@ -195,6 +198,7 @@ func (b *writeback) window(batch *backing.Batch, window uint64) bool {
 		age := b.p.clock.age(w)
 		fits := true
 		switch {
+		case age > oldestOut:
 		case w.kind() == kindObject && w.codec() == idPattern: // takes less in memory
 		case w.kind() == kindObject && (age >= b.idle || w.codec() == compressor.Raw && age >= b.raw):
 			fits = b.add(batch, slot, w, slot, w.codec())
@@ -215,30 +219,42 @@ func (b *writeback) window(batch *backing.Batch, window uint64) bool {
 func (b *writeback) cluster(window, slot uint64, w word) bool {
 	for other := window; other < min(window+windowSlots, b.p.super.slots); other++ {
 		o := word(b.p.slots.word(other).Load() &^ lockBit)
-		if o.kind() == kindMember && o.handle() == w.handle() && (other < slot || b.p.clock.age(o) < b.idle) {
+		if o.kind() == kindMember && o.handle() == w.handle() && (other < slot || !b.ripe(o)) {
 			return false
 		}
 	}
 	return true
 }
 
-// add adds the object of a slot, in the name of owner, and notes all slots that name it.
+// ripe reports whether a member of a cluster is old enough to be written, and not too old.
+func (b *writeback) ripe(w word) bool {
+	age := b.p.clock.age(w)
+	return age >= b.idle && age <= oldestOut
+}
+
+// add adds the object of a slot, in the name of owner, and notes all slots that name it. Who else names a cluster is looked up
+// before it is copied: if the first member's word is then still w, the handle was that cluster's all the time. Afterwards it may be
+// that of another one, of the same slots.
 func (b *writeback) add(batch *backing.Batch, slot uint64, w word, owner uint64, id compressor.ID) (fits bool) {
-	check, ok := b.copy(slot, w)
-	if !ok {
-		return true // somebody has come
-	}
 	first := len(b.items)
-	if id != idCluster {
-		b.items = append(b.items, leaving{slot: slot, old: w})
-	} else {
-		forFile(b.object)
-		for other := slot; other < min(owner+windowSlots, b.p.super.slots); other++ {
+	b.items = append(b.items, leaving{slot: slot, old: w})
+	if id == idCluster {
+		for other := slot + 1; other < min(owner+windowSlots, b.p.super.slots); other++ {
 			o := word(b.p.slots.word(other).Load() &^ lockBit)
-			if o.kind() == kindMember && o.handle() == w.handle() && b.p.clock.age(o) >= b.idle {
+			if o.kind() == kindMember && o.handle() == w.handle() && b.ripe(o) {
 				b.items = append(b.items, leaving{slot: other, old: o})
 			}
 		}
+	}
+	step("writeback: members listed")
+	check, ok := b.copy(slot, w)
+	if !ok {
+		b.items = b.items[:first]
+		return true // somebody has come
+	}
+	step("writeback: object copied")
+	if id == idCluster {
+		forFile(b.object)
 	}
 	place, fits := batch.Add(backing.Object{Slot: uint32(owner), Check: check, Codec: uint8(id)}, b.object, len(b.items)-first)
 	if !fits {
@@ -324,6 +340,7 @@ func (b *writeback) open(p *Pool, f *backing.File) {
 		b.items, b.other.items = make([]leaving, 0, batchPages+windowSlots), make([]leaving, 0, batchPages+windowSlots)
 		b.object = make([]byte, 0, PageSize)
 	}
+	b.once = make([]int32, f.Bytes()/backing.ExtentBytes)
 	b.file.Store(f)
 	b.wake()
 }

@@ -178,6 +178,32 @@ func (b *backed) reopen(change func(f *os.File) *os.File) (rec Recovered) {
 	return rec
 }
 
+// A word whose age would come round while its page is on the way to the disk could be taken for that of a page that was stored
+// meanwhile: it waits until the sweep has seen it.
+func TestAgesDoNotComeRoundOnTheWay(t *testing.T) {
+	b := newBacked(t, Options{})
+	for slot := range uint64(64) {
+		b.store(slot, slot<<12|sortShort<<8)
+	}
+	until := func(old bool) {
+		for range 300 {
+			if b.p.Tick(); (b.p.clock.age(word(b.p.slots.word(7).Load())) > 255-ticksMost) == old {
+				return
+			}
+		}
+		t.Fatalf("the words are never so old (%t)", old)
+	}
+	until(true)
+	if did := writeAll(t, b.p); did != (Written{}) {
+		t.Errorf("%+v", did)
+	}
+	until(false)
+	if did := writeAll(t, b.p); did.Pages != 64 {
+		t.Errorf("%+v", did)
+	}
+	b.verify()
+}
+
 // What came back of late stays in memory, and the region that it is in.
 func TestRefaults(t *testing.T) {
 	b := newBacked(t, Options{})
@@ -205,7 +231,7 @@ func TestRefaults(t *testing.T) {
 	for _, age := range []struct {
 		seconds int
 		want    bool
-	}{{0, true}, {44, true}, {46, false}, {1000, false}} {
+	}{{0, true}, {45, true}, {46, false}, {1000, false}} {
 		b.p.writeback.recent.note(5000, now)
 		if got := b.p.writeback.recent.recent(5000, now+time.Duration(age.seconds)*time.Second); got != age.want {
 			t.Errorf("after %d seconds: %t", age.seconds, got)
@@ -321,6 +347,32 @@ func TestUnreadable(t *testing.T) {
 	if err := b.w.Load(7, make([]byte, PageSize)); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("given up: %v", err)
 	}
+}
+
+// No page leaves memory before the disk has said that it is safe: a sync that fails leaves all where they are.
+func TestNothingLeavesBeforeTheSync(t *testing.T) {
+	broken := true
+	undo := backing.SetFault(func(op backing.Op, _, _ int64) error {
+		if broken && op == backing.OpSync {
+			return unix.EIO
+		}
+		return nil
+	}, nil)
+	defer undo()
+	b := newBacked(t, Options{})
+	for slot := range uint64(500) {
+		b.store(slot, slot<<12|sortShort<<8)
+	}
+	b.p.Tick()
+	did, _, err := b.p.WriteBack(1, 1, backing.BatchBytes)
+	s := b.p.Stats()
+	if !errors.Is(err, unix.EIO) || did.Pages != 0 || s.WrittenPages != 0 || s.Backing.LiveBytes != 0 || s.Backing.DayBytes != 0 {
+		t.Errorf("%v, %+v; %d pages in the file, %+v", err, did, s.WrittenPages, s.Backing)
+	}
+	if _, _, err := b.p.WriteBack(1, 1, backing.BatchBytes); !errors.Is(err, backing.ErrBackOff) {
+		t.Errorf("again at once: %v", err)
+	}
+	b.verify()
 }
 
 func TestNoAllocationsToLoadWhatIsWritten(t *testing.T) {

@@ -15,6 +15,8 @@ type loop struct {
 	// The goroutine's own.
 	flowing, uncleanable bool
 	short                int
+	looked               uint64        // slots, since a step found enough or all were looked at
+	emptyAt              uint64        // generation in which a look at all slots found too little
 	rawsAt               uint64        // generation in which idle pages that do not compress were last looked for
 	lookAt               time.Duration // when cleaning may be tried again
 	sweepAt              time.Duration
@@ -108,8 +110,12 @@ func (b *writeback) do(f *backing.File, v *outflow, d outPlan) (err error) {
 		if did, _, err = b.p.WriteBack(d.idle, d.raw, d.bytes); err != nil {
 			return err
 		}
-		if l.short++; did.Bytes >= d.bytes/2 {
-			l.short = 0
+		l.looked += min(b.p.super.slots, scanMost)
+		switch {
+		case did.Bytes >= d.bytes/2:
+			l.short, l.looked = 0, 0
+		case l.looked >= b.p.super.slots: // or what is coldest may be where no step has looked yet
+			l.short, l.looked, l.emptyAt = l.short+1, 0, b.p.clock.at.Load()
 		}
 		if flow = did.Pages > 0 && d.share == 100; flow {
 			b.p.tiers.wake() // there may be something to compact
@@ -148,6 +154,9 @@ func (b *writeback) look(f *backing.File) (v outflow) {
 		v.after = p.clock.idle(now, s.WritebackAfter)
 	}
 	v.ages, v.pressure = p.tiers.agesNow()
+	if p.clock.at.Load() == l.emptyAt { // it can wait for the next generation
+		v.after, v.pressure = 0, 0
+	}
 	pages := uint64(0)
 	for _, n := range v.ages {
 		pages += n

@@ -230,8 +230,7 @@ func (b *Batch) end(err error) error {
 	}
 	close(b.jobs)
 	switch {
-	case errors.Is(err, ErrFull):
-		f.spendLocked(-b.spent)
+	case errors.Is(err, ErrFull): // what was written of it has worn the disk
 		f.turn.open.extent = none
 	case err != nil:
 		f.failLocked(b.spent)

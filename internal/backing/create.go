@@ -41,6 +41,10 @@ func Create(path string) (f *os.File, err error) {
 	return f, nil
 }
 
+// lookBytes is how much of what is there must be zeros if it does not begin with our mark. Some file systems leave the first 64 KiB
+// alone (btrfs, reiserfs, UFS2).
+const lookBytes = 1 << 20
+
 // claimFile locks a file, and marks it if it may be written over. The lock lives as long as any copy of the descriptor.
 func claimFile(f *os.File) error {
 	d, _, size, _, err := look(f)
@@ -50,13 +54,13 @@ func claimFile(f *os.File) error {
 	if err := unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return fmt.Errorf("in use: %w", err)
 	}
-	b := aligned(64 << 10)
+	b := aligned(lookBytes)
 	n, err := unix.Pread(d.fd, b, 0)
 	if err != nil {
 		return err
 	}
 	if !bytes.HasPrefix(b[:n], []byte(mark)) && !bytes.Equal(b[:n], make([]byte, n)) {
-		return fmt.Errorf("it holds %d bytes that are not ours; if nobody needs them, write zeros over the first 64 KiB", size)
+		return fmt.Errorf("it holds %d bytes that are not ours; if nobody needs them, write zeros over the first MiB", size)
 	}
 	clear(b)
 	copy(b, mark)

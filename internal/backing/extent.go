@@ -48,7 +48,6 @@ func (f *File) Claim(p Place) bool {
 		return false
 	}
 	f.claim(p, 1)
-	f.extents[p.extent()].used = true
 	return true
 }
 

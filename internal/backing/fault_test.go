@@ -84,7 +84,7 @@ func TestFaults(t *testing.T) {
 
 // cleanOrNot is clean that may fail.
 func (w *owner) cleanOrNot() (err error) {
-	extent, ok := w.f.Emptiest(80)
+	extent, ok := w.f.Emptiest(80, nil)
 	if !ok {
 		return nil
 	}

@@ -117,7 +117,11 @@ func Adopt(a *arena.Arena, base int64, f *os.File, l Limits) (*File, error) {
 	if err != nil || found != id {
 		return nil, closeAlso(f, errors.Join(ErrForeign, err, s.end(extents)))
 	}
-	return b.start(min(extents, int(size/ExtentBytes)), l), nil
+	file := b.start(min(extents, int(size/ExtentBytes)), l)
+	for i := range file.extents {
+		file.extents[i].used = s.number(i).Load() != 0 // perhaps punched out since: then that is done once more
+	}
+	return file, nil
 }
 
 func either(err, other error) error {

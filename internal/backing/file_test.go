@@ -232,7 +232,7 @@ func TestFile(t *testing.T) {
 // clean moves everything out of an extent, as an owner does.
 func (w *owner) clean(percent int) bool {
 	w.t.Helper()
-	extent, ok := w.f.Emptiest(percent)
+	extent, ok := w.f.Emptiest(percent, nil)
 	if !ok {
 		return false
 	}
@@ -455,6 +455,28 @@ func TestShortFile(t *testing.T) {
 	}
 }
 
+// A successor gives back to the file system what its predecessor had no time for.
+func TestSweepAfterRestart(t *testing.T) {
+	r := newRand(t)
+	w := newOwner(t, Options{Bytes: 16 * ExtentBytes})
+	_, err := w.write(r, 4*ExtentBytes)
+	noErr(t, err)
+	for p := range w.has {
+		w.drop(p)
+	}
+	w.reopen()
+	if swept, err := w.f.Sweep(100); swept < 3 || err != nil {
+		t.Errorf("%d extents swept, %v", swept, err)
+	}
+	if swept, err := w.f.Sweep(100); swept != 0 || err != nil {
+		t.Errorf("%d extents swept again, %v", swept, err)
+	}
+	var st unix.Stat_t
+	if noErr(t, unix.Fstat(int(w.f.File().Fd()), &st)); st.Blocks*512 > ExtentBytes {
+		t.Errorf("the file takes %d bytes", st.Blocks*512)
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	dir := t.TempDir()
 	other, ours := filepath.Join(dir, "letters"), filepath.Join(dir, "pages")
@@ -464,6 +486,10 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(other); string(b) != "dear" {
 		t.Error("and written to")
+	}
+	noErr(t, os.WriteFile(other, append(make([]byte, 64<<10), "_BHRfS_M"...), 0o600)) // as btrfs begins, more or less
+	if _, err := Create(other); err == nil {
+		t.Error("a file system that leaves its first 64 KiB empty was taken")
 	}
 	f, err := Create(ours)
 	noErr(t, err)

@@ -49,3 +49,26 @@ func TestLimits(t *testing.T) {
 		t.Fatalf("%d bytes in half a second", n)
 	}
 }
+
+// What was written of a batch that is given up counts: it wears the disk as any other.
+func TestDroppedBytesCount(t *testing.T) {
+	w := newOwner(t, Options{Bytes: 32 * ExtentBytes})
+	b, err := w.f.Begin(2*ExtentBytes, true)
+	noErr(t, err)
+	before := w.f.Stats().DayBytes
+	var places []Place
+	for range ExtentBytes/MaxObject + 2 { // more than an extent: the first is written
+		p, ok := b.Add(Object{}, make([]byte, MaxObject-headerSize-tagSize), 1)
+		if !ok {
+			t.Fatal("no room")
+		}
+		places = append(places, p)
+	}
+	b.Drop()
+	for _, p := range places {
+		w.f.Free(p)
+	}
+	if n := w.f.Stats().DayBytes - before; n < ExtentBytes*9/10 {
+		t.Errorf("%d bytes counted", n)
+	}
+}

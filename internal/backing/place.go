@@ -35,6 +35,9 @@ func (p Place) Units() int { return int(p & (1<<unitsBits - 1)) }
 // Bytes is the length of the place in bytes.
 func (p Place) Bytes() int64 { return int64(p.Units()) * Unit }
 
+// Extent is the number of the extent that the place is in.
+func (p Place) Extent() int { return p.extent() }
+
 // extent is the extent that the place begins in, unit where in it.
 func (p Place) extent() int { return int(p.position() / extentUnits) }
 func (p Place) unit() int   { return int(p.position() % extentUnits) }

@@ -1,14 +1,19 @@
 package backing
 
 // Emptiest returns the extent in which the least is wanted, if that is less than so many percent of it, and holds it until
-// Done.
-func (f *File) Emptiest(percent int) (extent int, ok bool) {
+// Done. once, if it is not nil, has the units that are wanted in each extent: the file's own count has an object for each who wants it.
+func (f *File) Emptiest(percent int, once []int32) (extent int, ok bool) {
 	f.turn.Lock()
 	defer f.turn.Unlock()
 	extent, least := none, int32(extentUnits*percent/100)
 	for i := range f.extents {
 		e := &f.extents[i]
-		if n := e.live.Load(); n > 0 && n < least && !e.bad && (e.floor == 0 || n <= e.floor/2) && i != f.turn.open.extent {
+		live := e.live.Load()
+		n := live
+		if once != nil {
+			n = min(n, once[i])
+		}
+		if live > 0 && n < least && !e.bad && (e.floor == 0 || live <= e.floor/2) && i != f.turn.open.extent {
 			extent, least = i, n
 		}
 	}
