@@ -389,7 +389,7 @@ func TestInterleavedFindsMutants(t *testing.T) {
 		"free before publish": "mutant: freed early",
 	} {
 		invariant.Mutant = mutant
-		if err := interleave(t, sparse, "compact", at, "die"); err == nil || !strings.Contains(err.Error(), "after a kill: lost") {
+		if err := interleave(t, sparse, "compact", at, "die"); err == nil || !strings.Contains(err.Error(), "after a kill: slot") || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("%s: %v", mutant, err)
 		}
 	}

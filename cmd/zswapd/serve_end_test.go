@@ -78,7 +78,7 @@ func TestServeRefusesToStop(t *testing.T) {
 				t.Errorf("with systemd %v, it says:\n%s", force, s.log)
 			}
 			time.Sleep(100 * time.Millisecond)
-			if s.used() == 0 || s.serving() == 0 {
+			if s.used() == 0 || s.daemon() == 0 {
 				t.Fatal("it stopped all the same")
 			}
 			if force {

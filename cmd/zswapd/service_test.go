@@ -87,7 +87,7 @@ func startCommand(t *testing.T, state, program string, args ...string) *service 
 		close(s.ended)
 	}()
 	t.Cleanup(s.takeDown)
-	s.daemon()
+	s.wait("to serve", func() bool { return s.daemon() != 0 })
 	s.device = s.record().Loop
 	return s
 }
@@ -106,18 +106,8 @@ func (s *service) says(text string) bool { return strings.Contains(s.log.String(
 
 var servesText = regexp.MustCompile(`^process (\d+) serves swap on (\S+)`)
 
-// daemon waits until a process serves, and returns it: 0 is nobody, and to kill that would be to kill ourselves, with all of our group.
-func (s *service) daemon() (pid int) {
-	s.t.Helper()
-	s.wait("to serve", func() bool {
-		pid = s.serving()
-		return pid != 0
-	})
-	return pid
-}
-
-// serving returns the process that serves, 0 if none does.
-func (s *service) serving() int {
+// daemon returns the process that serves, 0 if none does.
+func (s *service) daemon() int {
 	text, _ := os.ReadFile(filepath.Join(s.state, "serve.lock"))
 	m := servesText.FindStringSubmatch(string(text))
 	if m == nil {
@@ -149,7 +139,7 @@ func kill(pid int, signal syscall.Signal) error {
 func (s *service) replaced(was int) (pid int) {
 	s.t.Helper()
 	s.wait("to be replaced", func() bool {
-		pid = s.serving()
+		pid = s.daemon()
 		return pid != 0 && pid != was
 	})
 	return pid
