@@ -122,6 +122,28 @@ func TestColdestOfManySlots(t *testing.T) {
 	b.verify()
 }
 
+// Who asks for it gets the coldest pages written, however far apart they are, and learns when there are none.
+func TestWriteBackColdestOfManySlots(t *testing.T) {
+	const n, far = 1000, 3*scanMost + 77
+	b := newBacked(t, Options{Slots: 4 * scanMost, MaxBytes: 64 << 20, RecompressCodec: "none"})
+	for slot := range uint64(n) {
+		b.store(far+slot, slot<<12|3<<8)
+	}
+	b.p.Tick()
+	pages := uint64(0)
+	for more := true; more; {
+		var did Written
+		var err error
+		did, more, err = b.p.WriteBackColdest(1 << 60)
+		noErr(t, err)
+		pages += did.Pages
+	}
+	if pages != n {
+		t.Errorf("%d pages were written, want %d", pages, n)
+	}
+	b.verify()
+}
+
 func check(t *testing.T, w *Worker, r *rand.Rand, slots uint64, page, got []byte, content func(uint64) uint64) {
 	t.Helper()
 	slot := r.Uint64N(slots)

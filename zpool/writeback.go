@@ -117,7 +117,7 @@ func (b *writeback) write(f *backing.File, bytes int64) (did Written, more bool,
 			err = e
 		}
 	}()
-	for more = true; more && bytes > 0; {
+	for more = true; more && bytes > 0 && b.left > 0; {
 		batch, e := f.Begin(bytes, false)
 		if e != nil {
 			if did.Pages == 0 && under == nil {

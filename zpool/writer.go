@@ -176,11 +176,21 @@ func (p *Pool) WriteBackColdest(bytes int64) (did Written, more bool, err error)
 	}
 	v.object = p.zs.InUse() / int64(max(pages, 1))
 	idle := v.coldest(bytes)
-	did, more, err = p.WriteBack(idle, idle, bytes)
+	did, more, err = p.writeBackSomewhere(idle, bytes)
 	if did.Pages == 0 && err == nil && idle > 1 { // they were counted some time ago
-		did, more, err = p.WriteBack(1, 1, bytes)
+		did, more, err = p.writeBackSomewhere(1, bytes)
 	}
 	return did, more, err
+}
+
+// writeBackSomewhere takes steps until one has written something, or all slots were looked at.
+func (p *Pool) writeBackSomewhere(idle uint8, bytes int64) (did Written, more bool, err error) {
+	for range 1 + (p.super.slots-1)/scanMost {
+		if did, more, err = p.WriteBack(idle, idle, bytes); did.Pages > 0 || !more || err != nil {
+			return did, more, err
+		}
+	}
+	return did, false, nil
 }
 
 // agesNow returns how many pages in memory had which age when they were last counted, in generations from now, and how short
