@@ -96,7 +96,7 @@ func TestControl(t *testing.T) {
 	var st control.Status
 	o = asStranger(t, socket, true, "status", "--json")
 	noErr(t, json.Unmarshal([]byte(o.out), &st))
-	if o.code != 0 || st.PID != s.daemon() || st.StoredPages < 1000 || st.Ratio < 1.2 || st.SavedBytes <= 0 || st.SwapBytes == 0 || st.State != "serving" ||
+	if o.code != 0 || st.PID != s.serving() || st.StoredPages < 1000 || st.Ratio < 1.2 || st.SavedBytes <= 0 || st.SwapBytes == 0 || st.State != "serving" ||
 		st.LatencyNS.Fault.P50 == 0 || st.CPU.UserSeconds+st.CPU.SystemSeconds == 0 || st.OwnBytes < 1<<20 || st.OwnBytes > 1<<30 {
 		t.Errorf("exit code %d, status %+v", o.code, st)
 	}
@@ -172,7 +172,7 @@ func TestStatusWatch(t *testing.T) {
 	noErr(t, c.Start())
 	defer func() { _ = c.Process.Kill() }()
 	shows := func(text string) func() bool { return func() bool { return strings.Contains(out.String(), text) } }
-	s.wait("to be watched", shows(fmt.Sprintf(`"pid":%d,`, s.daemon())))
+	s.wait("to be watched", shows(fmt.Sprintf(`"pid":%d,`, s.serving())))
 	was := s.serving()
 	noErr(t, kill(was, syscall.SIGKILL))
 	s.wait("to be watched again", shows(fmt.Sprintf(`"pid":%d,`, s.replaced(was))))

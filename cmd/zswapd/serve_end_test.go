@@ -78,7 +78,7 @@ func TestServeRefusesToStop(t *testing.T) {
 				t.Errorf("with systemd %v, it says:\n%s", force, s.log)
 			}
 			time.Sleep(100 * time.Millisecond)
-			if s.used() == 0 || s.daemon() == 0 {
+			if s.used() == 0 || s.serving() == 0 {
 				t.Fatal("it stopped all the same")
 			}
 			if force {
@@ -247,7 +247,7 @@ func TestServeStraySignal(t *testing.T) {
 		}
 	}
 	s.wait("to say that it does not", func() bool { return s.says(fmt.Sprintf("but process %d serves", was)) })
-	if now := s.daemon(); now != was {
+	if now := s.serving(); now != was {
 		t.Fatalf("process %d serves in the place of %d", now, was)
 	}
 	l.GoesOn(t)

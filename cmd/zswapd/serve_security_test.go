@@ -42,7 +42,7 @@ func capabilities(t *testing.T, pid int, key string) uint64 {
 // a service needs.
 func TestServePowers(t *testing.T) {
 	s := startService(t, binary, newState(t), "--keeper")
-	pid := s.daemon()
+	pid := s.serving()
 	const may = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SYS_RESOURCE | 1<<unix.CAP_IPC_LOCK
 	const start = may | 1<<unix.CAP_SYS_NICE | 1<<unix.CAP_CHOWN
 	s.wait("to drop powers", func() bool { return capabilities(t, pid, "CapEff")&^may == 0 })
@@ -68,7 +68,7 @@ func TestServeIsLocked(t *testing.T) {
 	s := startService(t, binary, state, "--keeper")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
 	noErr(t, l.Finish())
-	for _, pid := range []int{s.cmd.Process.Pid, s.daemon()} {
+	for _, pid := range []int{s.cmd.Process.Pid, s.serving()} {
 		if status(t, pid, "VmSwap") != "0 kB" || status(t, pid, "VmLck") == "0 kB" {
 			t.Errorf("process %d: %s swapped out, %s locked", pid, status(t, pid, "VmSwap"), status(t, pid, "VmLck"))
 		}
@@ -87,7 +87,7 @@ func TestServeHostile(t *testing.T) {
 	state := newState(t)
 	s := startService(t, binary, state, "--keeper")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
-	daemon, keeper := s.daemon(), s.cmd.Process.Pid
+	daemon, keeper := s.serving(), s.cmd.Process.Pid
 	for what, script := range map[string]string{
 		"look into the daemon's memory":   fmt.Sprintf("dd if=/proc/%d/mem bs=1 count=1", daemon),
 		"look into the keeper's memory":   fmt.Sprintf("dd if=/proc/%d/mem bs=1 count=1", keeper),
@@ -112,7 +112,7 @@ func TestServeHostile(t *testing.T) {
 		}
 	}
 	l.GoesOn(t)
-	if now := s.daemon(); now != daemon || !alive(keeper) {
+	if now := s.serving(); now != daemon || !alive(keeper) {
 		t.Errorf("process %d serves in the place of %d", now, daemon)
 	}
 	for _, pattern := range []string{"keeper-*.sock", "control.sock", "serve.lock", "*.json"} {

@@ -32,7 +32,7 @@ func TestServe(t *testing.T) {
 	if code != exitMachine {
 		t.Errorf("a second daemon: exit code %d", code)
 	}
-	mustContain(t, says, "another daemon serves already", fmt.Sprintf("process %d", s.daemon()), s.device)
+	mustContain(t, says, "another daemon serves already", fmt.Sprintf("process %d", s.serving()), s.device)
 	noErr(t, l.Finish())
 	if lines := log.Complaints(); len(lines) > 0 {
 		t.Errorf("the kernel says %q", lines)
@@ -110,7 +110,7 @@ func TestServeUpgraded(t *testing.T) {
 			wantExe = program
 		}
 		o := call(t, append(args, "--binary", wantExe)...)
-		now := s.daemon()
+		now := s.serving()
 		mustContain(t, o.out, fmt.Sprintf("process %d, %s, serves in the place of", now, strings.TrimPrefix(filepath.Base(next), "zswapd-")))
 		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", now)); o.code != 0 || exe != wantExe {
 			t.Errorf("exit code %d, process %d runs %s, want %s", o.code, now, exe, wantExe)
@@ -155,7 +155,7 @@ func TestServeBadUpgrade(t *testing.T) {
 			t.Errorf("exit code %d", o.code)
 		}
 		mustContain(t, o.errors, c.says, "cannot take over, so this one goes on")
-		if now := s.daemon(); now != was || !alive(was) {
+		if now := s.serving(); now != was || !alive(was) {
 			t.Fatalf("process %d serves in the place of %d", now, was)
 		}
 		l.GoesOn(t)
