@@ -241,6 +241,9 @@ func TestSweepsAreTimedWithoutACodec(t *testing.T) {
 
 func TestNoAllocationsOnThePathOfAColdPage(t *testing.T) {
 	p := newTestPool(t, Options{})
+	if p.File() == nil {
+		t.Skip("in Go memory, as race builds have it: there sync.Pool, which zstd uses, forgets at random")
+	}
 	w := p.NewWorker()
 	fillCold(t, p, w, 4096)
 	page := make([]byte, PageSize)
