@@ -137,11 +137,15 @@ func TestWholeMachine(t *testing.T) {
 			break
 		}
 	}
-	if !whole.Dies {
-		for _, line := range log.complaints() {
+	refused := 0
+	for _, line := range log.complaints() {
+		if strings.Contains(line, "(WRITE)") || strings.Contains(line, "Write-error") {
+			refused++ // the kernel keeps such a page, and tries again
+		} else {
 			t.Errorf("the kernel says: %s", line)
 		}
 	}
+	fmt.Printf("the kernel's log has %d refused writes\n", refused)
 	others(whole.Rounds)
 	noErr(t, k.reach(first))
 	fmt.Printf("the server: %+v\n", k.server.last)
