@@ -19,14 +19,14 @@ const (
 	stuckCount  = 2  // windows in a row, in each of which more pages were refused than taken, until it counts as full, whatever the reason
 	stuckHold   = 50 // ticks that it then does
 	windowTicks = 10 // by which it looks what became of pages, and whether programs wait for memory
-	stallShare  = 0.3
-	stallCount  = 10 // windows in which they do, less those in which they do not, until the OOM killer is called; then as many again
+	stallShare  = 0.5
+	stallCount  = 10 // windows in a row in which they do, until the OOM killer is called; then as many again
 	shortShare  = 16 // of the memory, below which what is available is too little
 )
 
 // relief is for a pool that is full while the whole machine swaps to it. Each page that is refused is tried again by the kernel,
-// at once and for ever. So while the pool is full the kernel is told not to swap; and if programs wait for memory for a third of the
-// time all the same, ten seconds long, with next to none available, its OOM killer is called, which ends the program that has most.
+// at once and for ever. So while the pool is full the kernel is told not to swap; and if programs have waited for memory for most
+// of the last ten seconds all the same, with next to none available, its OOM killer is called, which ends the program that has most.
 //
 // A pool near its limit frees some memory and fills it again at once: so it counts as full until it has refused nothing for a while.
 // And one is as good as full when there is no memory for it: pages that do not compress take as much as they free.
@@ -81,9 +81,8 @@ func (r *relief) run() {
 		if n%windowTicks > 0 {
 			continue
 		}
-		// Between two tries to swap again the pool does not count as full, and that is no relief.
-		if share := r.memory.stalled(); !full && f.stuck == 0 || share < stallShare || !r.memory.short() {
-			stalled = max(stalled-1, 0)
+		if share := r.memory.stalled(); !full || share < stallShare || !r.memory.short() {
+			stalled = 0
 		} else if stalled++; stalled >= stallCount {
 			stalled = 0
 			r.call()
