@@ -35,8 +35,8 @@ func listen(path, group string) (l net.Listener, remove func() error, err error)
 	if err := stale(path); err != nil {
 		return nil, nil, err
 	}
-	draft := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%d", os.Getpid()))
-	_ = os.Remove(draft) // of a process that had our number and died between two lines below
+	removeDrafts(path)
+	draft := draftOf(path, strconv.Itoa(os.Getpid()))
 	u, err := net.ListenUnix("unix", &net.UnixAddr{Name: draft, Net: "unix"})
 	if err != nil {
 		return nil, nil, fmt.Errorf("the control socket: %w", err)
@@ -116,8 +116,24 @@ func stale(path string) error {
 	return fmt.Errorf("%w%s: it answers on %s", ErrLive, who, path)
 }
 
-// RemoveStale removes the socket of a daemon that was killed. Anything else at path stays.
+// draftOf names the socket that a process makes for path until it is as it should be.
+func draftOf(path, pid string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+pid)
+}
+
+// removeDrafts removes those of processes that were killed before they gave them their name.
+func removeDrafts(path string) {
+	drafts, _ := filepath.Glob(draftOf(path, "*"))
+	for _, draft := range drafts {
+		if stale(draft) == nil {
+			_ = os.Remove(draft)
+		}
+	}
+}
+
+// RemoveStale removes the socket of a daemon that was killed, and what it had begun of one. Anything else at path stays.
 func RemoveStale(path string) error {
+	removeDrafts(path)
 	if _, err := os.Lstat(path); err != nil || stale(path) != nil {
 		return nil
 	}

@@ -13,15 +13,24 @@ import (
 	"github.com/zswapd/zswapd/internal/control"
 )
 
+// TestStaleSocketIsTakenOver: one that a killed daemon listened to, and one that it had not given its name yet.
 func TestStaleSocketIsTakenOver(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "control.sock")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	noErr(t, err)
-	l.SetUnlinkOnClose(false)
-	noErr(t, l.Close()) // as a kill leaves it
+	dir := t.TempDir()
+	path := filepath.Join(dir, "control.sock")
+	for _, name := range []string{path, filepath.Join(dir, ".control.sock.4194305")} {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+		noErr(t, err)
+		l.SetUnlinkOnClose(false)
+		noErr(t, l.Close()) // as a kill leaves it
+	}
 	c, ctx := client(t, start(t, busy(t), control.Options{Path: path}))
-	_, err = c.Status(ctx)
+	_, err := c.Status(ctx)
 	noErr(t, err)
+	left, err := os.ReadDir(dir)
+	noErr(t, err)
+	if len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
 }
 
 func TestLiveSocketIsRefused(t *testing.T) {
