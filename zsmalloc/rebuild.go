@@ -105,6 +105,9 @@ func (r *Recovery) rebuildZspage(l uint8, run uint32, z *zspage) error {
 			}
 		}
 	}
+	for r.keep > 0 && frames < c.framesPer && z.there&(1<<frames) != 0 { // of the reserve: Malloc finds no others
+		frames++
+	}
 	z.committed.Store(uint32(frames))
 	for i := int(z.fresh) - 1; i >= 0 && z.inuse < z.fresh; i-- {
 		if !objects.has(i) {

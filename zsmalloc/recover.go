@@ -85,8 +85,9 @@ func (r *Recovery) Begin(there []arena.Extent) error {
 	return r.survey()
 }
 
-// Keep lets Finish leave up to so many frames of free runs as they are, ready for use, which it would release otherwise. They
-// are for StartReserve: what the process before had in reserve, this one has from the beginning.
+// Keep lets Finish leave up to so many frames of free runs as they are, ready for use, and those that zspages have for objects
+// to come, which it would release otherwise. They are for StartReserve: what the process before had in reserve, this one has
+// from the beginning.
 func (r *Recovery) Keep(frames int64) { r.keep = frames }
 
 // Adopt claims a handle whose object was made for size bytes, and clears a pin that its last owner died with. It goes by the

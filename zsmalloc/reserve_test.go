@@ -108,3 +108,51 @@ func TestReserveIsKept(t *testing.T) {
 		}
 	}
 }
+
+// With a reserve, a zspage has all its frames when it is made, and Malloc asks for none later. So they must outlive the process,
+// or with the first objects after it each class takes a zspage anew.
+func TestReserveOfZspagesIsKept(t *testing.T) {
+	o := small(Options{})
+	a := newArena(t, o, 64<<20)
+	defer a.Close()
+	dead, err := New(a, 0, o)
+	noErr(t, err)
+	noErr(t, dead.StartReserve(ReserveOptions{Frames: 4096}))
+	var all []object
+	for i, c := range dead.classes {
+		o, err := put(dead, uint64(i), c.room())
+		for errors.Is(err, ErrReserve) { // not filled again yet
+			time.Sleep(time.Millisecond)
+			o, err = put(dead, uint64(i), c.room())
+		}
+		noErr(t, err)
+		all = append(all, o)
+	}
+	dead.StopReserve()
+	noErr(t, dead.private.Close())
+
+	rec, err := Open(a, 0, o)
+	noErr(t, err)
+	rec.Keep(1)
+	for _, o := range all {
+		noErr(t, rec.Adopt(o.h, o.size))
+	}
+	p, err := rec.Finish()
+	noErr(t, err)
+	gate := make(chan bool)
+	noErr(t, p.StartReserve(ReserveOptions{Thread: func() { <-gate }}))
+	for i, c := range p.classes {
+		for range min(c.objsPerZspage, 2) - 1 {
+			o, err := put(p, uint64(i), c.room())
+			noErr(t, err)
+			all = append(all, o)
+		}
+	}
+	noErr(t, p.Check())
+	for _, o := range all {
+		noErr(t, o.verify(p))
+		noErr(t, p.Free(o.h))
+	}
+	close(gate)
+	noErr(t, p.Close())
+}

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -126,8 +127,9 @@ func TestWholeMachine(t *testing.T) {
 					k.server = next
 					noErr(t, k.order(goOn))
 					noErr(t, k.reach(first))
-					fmt.Printf("killed at %q, %d requests came again, the next one serves after %v, with %d page faults\n",
-						s.last.Stage, k.server.last.Resent, k.server.at[first]-at, k.server.last.Faults)
+					of := k.server.at
+					fmt.Printf("killed at %q, %s; %d requests came again, the next one has begun after %v, has the store after %v, the device after %v, a request after %v, with %d page faults\n",
+						s.last.Stage, cmp.Or(s.last.Kinds, "no errors"), k.server.last.Resent, of[opening]-at, of[recovered]-at, of[serving]-at, of[first]-at, k.server.last.Faults)
 					kills++
 					next = startStandby(t, k)
 					then = time.After(pause(r.IntN))
