@@ -20,7 +20,7 @@ type writeback struct {
 	file atomic.Pointer[backing.File] // nil: none
 
 	mu     sync.Mutex // held for a step. Lock order: writeback.mu → tiers.mu, the turn of the file
-	w      *Worker    // reads pages, and counts; nil until it is needed
+	w      *Worker    // counts, and brings pages back; nil until it is needed
 	next   uint64     // slot at which the next batch begins
 	left   uint64     // slots that this step may still look at
 	flight            // what the batch has
@@ -336,7 +336,7 @@ func (b *writeback) open(p *Pool, f *backing.File) {
 		return
 	}
 	if b.w == nil {
-		b.w = p.newReader()
+		b.w = p.NewWorker() // whole, for RemoveBacking, which may come when there is no memory for another
 		b.items, b.other.items = make([]leaving, 0, batchPages+windowSlots), make([]leaving, 0, batchPages+windowSlots)
 		b.object = make([]byte, 0, PageSize)
 	}
