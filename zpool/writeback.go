@@ -26,9 +26,9 @@ type writeback struct {
 	flight            // what the batch has
 	other  flight     // what the one before has, which may not have been committed yet
 	object []byte     // room for one
-	once   []int32    // room for countOnce
-	idle   uint8      // of this step: the least age of pages that are written
-	raw    uint8      // and of those that do not compress
+	once   once
+	idle   uint8 // of this step: the least age of pages that are written
+	raw    uint8 // and of those that do not compress
 
 	flow   atomic.Bool // pages are being written because the pool is all but full
 	recent refaults
@@ -315,6 +315,7 @@ func (b *writeback) commit(f *backing.File, w flight) (did Written) {
 		if i.to != last {
 			did.Bytes += i.to.Bytes()
 			last = i.to
+			b.once.add(last)
 		}
 	}
 	return did
@@ -340,9 +341,19 @@ func (b *writeback) open(p *Pool, f *backing.File) {
 		b.items, b.other.items = make([]leaving, 0, batchPages+windowSlots), make([]leaving, 0, batchPages+windowSlots)
 		b.object = make([]byte, 0, PageSize)
 	}
-	b.once = make([]int32, f.Bytes()/backing.ExtentBytes)
+	b.once = once{units: make([]int32, f.Bytes()/backing.ExtentBytes)}
 	b.file.Store(f)
 	b.wake()
+}
+
+// each calls visit with the word of each written page.
+func (b *writeback) each(visit func(slot uint64, w word)) {
+	b.p.slots.each(func(slot uint64, at *atomic.Uint64) bool {
+		if w := word(at.Load()); w.kind() == kindWritten {
+			visit(slot, w)
+		}
+		return true
+	})
 }
 
 // close lets go of the file.

@@ -19,6 +19,7 @@ type loop struct {
 	emptyAt              uint64        // generation in which a look at all slots found too little
 	rawsAt               uint64        // generation in which idle pages that do not compress were last looked for
 	lookAt               time.Duration // when cleaning may be tried again
+	fruitless            time.Duration // that looking for an extent that is worth emptying took, since one was found
 	sweepAt              time.Duration
 }
 
@@ -121,9 +122,13 @@ func (b *writeback) do(f *backing.File, v *outflow, d outPlan) (err error) {
 			b.p.tiers.wake() // there may be something to compact
 		}
 	case outClean:
-		var more bool
-		if _, more, err = b.p.CleanBacking(); err != nil || !more {
-			l.uncleanable, l.lookAt = true, now+cleanRest
+		did, more, e := b.p.CleanBacking()
+		if l.fruitless += b.p.tiers.now() - now; did.Extents > 0 {
+			l.fruitless = 0
+		}
+		if err = e; err != nil || !more {
+			l.uncleanable, l.lookAt = true, now+max(cleanRest, sweepShare*l.fruitless)
+			l.fruitless = 0
 		}
 	case outSweep:
 		l.sweepAt = now + sweepRest

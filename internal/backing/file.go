@@ -159,6 +159,7 @@ func (o *opened) start(extents int, l Limits) *File {
 	}
 	clear(key[:])
 	f.limits.set(l)
+	f.counts.free.Store(int64(extents))
 	for range maxReads {
 		f.readers <- newReader(f.gcm)
 	}
