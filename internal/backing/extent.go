@@ -54,7 +54,7 @@ func (f *File) Claim(p Place) bool {
 func (f *File) want(p Place, times int) {
 	more := int32(times * p.Units())
 	switch live := f.extents[p.extent()].live.Add(more); {
-	case more == 0:
+	case more == 0, p.extent() < f.first:
 	case live == 0:
 		f.counts.free.Add(1)
 	case live == more:
@@ -65,7 +65,7 @@ func (f *File) want(p Place, times int) {
 
 // freeLocked reports whether an extent can be written over.
 func (f *File) freeLocked(i int) bool {
-	return f.extents[i].live.Load() == 0 && i != f.turn.open.extent && i != f.turn.held
+	return i >= f.first && f.extents[i].live.Load() == 0 && i != f.turn.open.extent && i != f.turn.held
 }
 
 // takeExtentLocked finds a free extent, the next one in the file if it can, so that the disk writes on where it was. spare
@@ -73,7 +73,7 @@ func (f *File) freeLocked(i int) bool {
 func (f *File) takeExtentLocked(spare int) (extent int, err error) {
 	free := f.counts.free.Load()
 	for _, i := range [...]int{f.turn.open.extent, f.turn.held} { // two extents: what is held was not open, nor free
-		if i != none && f.extents[i].live.Load() == 0 {
+		if i >= f.first && f.extents[i].live.Load() == 0 {
 			free--
 		}
 	}

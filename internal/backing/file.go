@@ -50,6 +50,7 @@ type File struct {
 	block   int // that reads are in, in bytes
 	state   state
 	extents []extent
+	first   int // extent that may be written: before it lies what is always empty on a device
 	gcm     cipher.AEAD
 	now     func() time.Time
 
@@ -82,11 +83,11 @@ func New(a *arena.Arena, base int64, f *os.File, o Options) (*File, error) {
 	}
 	bytes := min(o.Bytes, MaxBytes)
 	if b.disk.device {
-		bytes = min(bytes, size)
+		bytes = min(bytes, size-tailBytes)
 	}
-	extents := int(bytes / ExtentBytes)
-	if extents < minExtents {
-		return nil, errors.Join(fmt.Errorf("backing file of %d bytes: want at least %d", bytes, minExtents*ExtentBytes), f.Close())
+	extents, least := int(bytes/ExtentBytes), b.disk.first()+minExtents
+	if extents < least {
+		return nil, errors.Join(fmt.Errorf("backing file of %d bytes: want at least %d", max(bytes, 0), least*ExtentBytes), f.Close())
 	}
 	if !b.disk.device {
 		err = unix.Ftruncate(b.disk.fd, int64(extents)*ExtentBytes)
@@ -159,7 +160,8 @@ func (o *opened) start(extents int, l Limits) *File {
 	}
 	clear(key[:])
 	f.limits.set(l)
-	f.counts.free.Store(int64(extents))
+	f.first = o.disk.first()
+	f.counts.free.Store(int64(max(extents-f.first, 0)))
 	for range maxReads {
 		f.readers <- newReader(f.gcm)
 	}

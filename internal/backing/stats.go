@@ -55,7 +55,7 @@ func (f *File) Check(each func(visit func(p Place))) error {
 	})
 	free := int64(0)
 	for i := range live {
-		if live[i] == 0 {
+		if live[i] == 0 && i >= f.first {
 			free++
 		}
 		if n := f.extents[i].live.Load(); n != live[i] && err == nil {
