@@ -19,12 +19,15 @@ type BackingOptions struct {
 	SecondBytes int64 // written in a second; 0: no limit
 	MinFree     int64 // bytes that its file system keeps
 
+	// Note is a file in which the bytes of the last 24 hours are kept for the pool after this one; "": none. It is for good.
+	Note string
+
 	// Keep, if any, is given the file before a page is in it, to have another process hold it. If it fails, so does AddBacking.
 	Keep func(*os.File) error
 }
 
 func (o BackingOptions) limits() backing.Limits {
-	return backing.Limits{DayBytes: o.DayBytes, SecondBytes: o.SecondBytes, MinFree: o.MinFree}
+	return backing.Limits{DayBytes: o.DayBytes, SecondBytes: o.SecondBytes, MinFree: o.MinFree, Note: o.Note}
 }
 
 // A RoomError is returned by RemoveBacking when memory has no room for what is in the backing file.
@@ -95,6 +98,14 @@ func (p *Pool) Backing() *os.File {
 func (p *Pool) BackingDirect() bool {
 	f := p.writeback.file.Load()
 	return f == nil || f.Direct()
+}
+
+// BackingNoteErr is why BackingOptions.Note could not be read or written when that was last tried; nil without one.
+func (p *Pool) BackingNoteErr() error {
+	if f := p.writeback.file.Load(); f != nil {
+		return f.NoteErr()
+	}
+	return nil
 }
 
 // RemoveBacking brings all pages back into memory and gives up the backing file. It is a *RoomError if they do not fit; then

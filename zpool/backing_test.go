@@ -2,6 +2,7 @@ package zpool
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,5 +57,32 @@ func TestRemoveBackingWithoutMemory(t *testing.T) {
 	b.verify()
 	if n := len(b.p.mu.workers); n != workers {
 		t.Errorf("%d workers, there were %d", n, workers)
+	}
+}
+
+// What was written today counts for the pool after this one, of another store and another file.
+func TestNoteOutlivesThePool(t *testing.T) {
+	o := BackingOptions{Path: shm(t), Bytes: testBacking, DayBytes: 1 << 30, Note: filepath.Join(t.TempDir(), "today")}
+	wrote := int64(0)
+	for i := range 3 {
+		p := newTestPool(t, Options{}.forTests())
+		noErr(t, p.AddBacking(o))
+		b := &backed{t, p, p.NewWorker(), map[uint64]uint64{}}
+		if n := p.Stats().Backing.DayBytes; n != wrote || p.BackingNoteErr() != nil {
+			t.Fatalf("pool %d: %d bytes, want %d; %v", i, n, wrote, p.BackingNoteErr())
+		}
+		for slot := range uint64(500) {
+			b.store(slot, slot<<12|2<<8)
+		}
+		p.Tick()
+		if did := writeAll(t, p); did.Pages != 500 {
+			t.Fatalf("%+v", did)
+		}
+		if n := p.Stats().Backing.DayBytes; n <= wrote {
+			t.Fatalf("pool %d: %d bytes after writing, %d before", i, n, wrote)
+		} else {
+			wrote = n
+		}
+		noErr(t, p.DropBacking())
 	}
 }

@@ -63,6 +63,7 @@ func (b *writeback) run(stop, done chan struct{}) {
 		rest, wakes := restFar, true
 		if f := b.file.Load(); f != nil {
 			rest, wakes = b.turn(f)
+			f.SaveDay()
 		}
 		timer.Reset(rest)
 		wakeups := b.loop.wakeups

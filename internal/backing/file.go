@@ -56,6 +56,7 @@ type File struct {
 
 	readers chan *reader // those that nobody uses
 	limits  limits
+	note    note
 	counts  counts
 
 	turn struct { // the writer's
@@ -98,7 +99,13 @@ func New(a *arena.Arena, base int64, f *os.File, o Options) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("backing file: %w", err), f.Close())
 	}
-	return b.start(extents, o.Limits), nil
+	file := b.start(extents, o.Limits)
+	if file.note.path != "" {
+		if file.note.err = file.readNote(); file.note.err == nil {
+			file.saveNote(true) // to know at once whether that can be done
+		}
+	}
+	return file, nil
 }
 
 // Adopt goes on with the file that a killed process had. f is a copy of its File, or the same file opened again, and owned
@@ -160,6 +167,7 @@ func (o *opened) start(extents int, l Limits) *File {
 	}
 	clear(key[:])
 	f.limits.set(l)
+	f.note.path = l.Note
 	f.first = o.disk.first()
 	f.counts.free.Store(int64(max(extents-f.first, 0)))
 	for range maxReads {
@@ -204,6 +212,7 @@ func (f *File) stop() {
 	f.turn.Lock()
 	defer f.turn.Unlock()
 	f.turn.closed = true
+	f.endNote()
 	for range maxReads {
 		<-f.readers
 	}
