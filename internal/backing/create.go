@@ -15,7 +15,7 @@ const mark = "zswapd: pages that were swapped out, encrypted with a key that is 
 
 // Create opens what is to hold pages: in a folder, a file without a name, which is gone when nobody has it open any more; a
 // block device that nobody uses; or else a regular file, made if it is not there. A file or a device that holds anything
-// that is not ours, or that is in use, is refused. The file is open past the page cache if its file system can do that.
+// that is not ours where others have what tells theirs, or that is in use, is refused. The file is open past the page cache if its file system can do that.
 func Create(path string) (f *os.File, err error) {
 	flags := os.O_RDWR | os.O_CREATE | unix.O_NOFOLLOW
 	st, err := os.Stat(path)
