@@ -65,7 +65,7 @@ func claimFile(f *os.File) error {
 		return err
 	}
 	if !ours {
-		return fmt.Errorf("it holds %d bytes that are not ours; if nobody needs them, write zeros over the first 5 MiB and the last", size)
+		return fmt.Errorf("it holds %d bytes that are not ours; if nobody needs them, write zeros over its first 5 MiB and its last MiB", size)
 	}
 	if !d.device {
 		if err := unix.Ftruncate(d.fd, 0); err != nil {
