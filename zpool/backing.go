@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/zswapd/zswapd/internal/arena"
 	"github.com/zswapd/zswapd/internal/backing"
 )
 
@@ -18,23 +19,33 @@ type BackingOptions struct {
 	SecondBytes int64 // written in a second; 0: no limit
 	MinFree     int64 // bytes that its file system keeps
 
+	// Note is a file in which the bytes of the last 24 hours are kept for the pool after this one; "": none. It is for good.
+	Note string
+
 	// Keep, if any, is given the file before a page is in it, to have another process hold it. If it fails, so does AddBacking.
 	Keep func(*os.File) error
 }
 
 func (o BackingOptions) limits() backing.Limits {
-	return backing.Limits{DayBytes: o.DayBytes, SecondBytes: o.SecondBytes, MinFree: o.MinFree}
+	return backing.Limits{DayBytes: o.DayBytes, SecondBytes: o.SecondBytes, MinFree: o.MinFree, Note: o.Note}
 }
 
 // A RoomError is returned by RemoveBacking when memory has no room for what is in the backing file.
 type RoomError struct {
 	Pages, Bytes int64 // that are still in the file, compressed
 	Room         int64 // bytes that the pool may still take
+	Err          error // why: ErrFull, it may take no more; ErrNoMemory, it may, but the system has no more
 }
 
 func (e *RoomError) Error() string {
-	return fmt.Sprintf("%d pages, %d bytes, are in the backing file, and the pool may take only %d bytes more", e.Pages, e.Bytes, e.Room)
+	more := "the pool may take only %d bytes more"
+	if e.Err == ErrNoMemory {
+		more = "the system has no memory for them, though the pool may take %d bytes more"
+	}
+	return fmt.Sprintf("%d pages, %d bytes, are in the backing file, and "+more, e.Pages, e.Bytes, e.Room)
 }
+
+func (e *RoomError) Unwrap() error { return e.Err }
 
 // ErrUnreadableLeft is returned by RemoveBacking when pages cannot be read.
 var ErrUnreadableLeft = errors.New("pages in the backing file cannot be read")
@@ -89,6 +100,14 @@ func (p *Pool) BackingDirect() bool {
 	return f == nil || f.Direct()
 }
 
+// BackingNoteErr is why BackingOptions.Note could not be read or written when that was last tried; nil without one.
+func (p *Pool) BackingNoteErr() error {
+	if f := p.writeback.file.Load(); f != nil {
+		return f.NoteErr()
+	}
+	return nil
+}
+
 // RemoveBacking brings all pages back into memory and gives up the backing file. It is a *RoomError if they do not fit; then
 // some are back, and the rest stays where it is. Pages that cannot be read are ErrUnreadableLeft, and stay as they are,
 // unless they are to be lost: then to load them is ErrCorrupt from now on.
@@ -100,14 +119,14 @@ func (p *Pool) RemoveBacking(lose bool) error {
 	if f == nil {
 		return errNoBacking
 	}
-	w, page, unreadable := p.NewWorker(), make([]byte, PageSize), int64(0)
+	page, unreadable := make([]byte, PageSize), int64(0)
 	var full error
 	b.each(func(slot uint64, _ word) {
 		if full != nil {
 			return
 		}
-		switch err := w.bringBack(slot, page, lose); {
-		case errors.Is(err, ErrFull):
+		switch err := b.w.bringBack(slot, page, lose); {
+		case err == ErrFull || err == ErrNoMemory:
 			full = err
 		case err != nil:
 			unreadable++
@@ -117,7 +136,7 @@ func (p *Pool) RemoveBacking(lose bool) error {
 		pages := int64(0)
 		b.each(func(uint64, word) { pages++ })
 		room := max(p.a.Budget().Limit()-p.zs.InUse(), 0)
-		return fmt.Errorf("zpool: %w", &RoomError{Pages: pages, Bytes: f.Stats().LiveBytes, Room: room})
+		return fmt.Errorf("zpool: %w", &RoomError{Pages: pages, Bytes: f.Stats().LiveBytes, Room: room, Err: full})
 	}
 	if unreadable > 0 && !lose {
 		return fmt.Errorf("zpool: %d pages: %w", unreadable, ErrUnreadableLeft)
@@ -153,7 +172,8 @@ func (p *Pool) DropBacking() error {
 	return f.Remove()
 }
 
-// bringBack brings a slot's page from the backing file into memory, if it is there. The errors are ErrFull and those of Load.
+// bringBack brings a slot's page from the backing file into memory, if it is there. The errors are ErrFull, ErrNoMemory and
+// those of Load.
 func (w *Worker) bringBack(slot uint64, page []byte, lose bool) error {
 	at := w.p.slots.word(slot)
 	old := lockSlot(at)
@@ -165,8 +185,10 @@ func (w *Worker) bringBack(slot uint64, page []byte, lose bool) error {
 	err := w.read(slot, old, page)
 	switch {
 	case err == nil:
-		if new = w.promote(slot, page); new == 0 {
+		if new, err = w.promote(slot, page); errors.Is(err, arena.ErrLimit) {
 			err = ErrFull
+		} else if err != nil {
+			err = ErrNoMemory
 		}
 	case lose:
 		new = lostWord

@@ -2,7 +2,6 @@ package zpool
 
 import (
 	"errors"
-	"sync/atomic"
 
 	"github.com/zswapd/zswapd/internal/backing"
 )
@@ -27,7 +26,7 @@ const (
 var errNotWorth = errors.New("too much is left in the extent")
 
 // CleanBacking is one step of the log cleaner: it moves what is wanted out of the emptiest extent of the backing file, so that
-// the extent can be written again. more is false if there is none worth it.
+// the extent can be written again. more is false if there is none worth it; a step may find nothing to move and have more to look at.
 func (p *Pool) CleanBacking() (did Cleaned, more bool, err error) {
 	b := &p.writeback
 	b.mu.Lock()
@@ -36,12 +35,9 @@ func (p *Pool) CleanBacking() (did Cleaned, more bool, err error) {
 	if f == nil {
 		return did, false, backing.ErrNone
 	}
-	extent, ok := f.Emptiest(cleanPercent, nil)
+	extent, ok, more := b.emptiest(f)
 	if !ok {
-		extent, ok = f.Emptiest(cleanPercent, b.countOnce())
-	}
-	if !ok {
-		return did, false, nil
+		return did, more, nil
 	}
 	batch, err := f.Begin(2*backing.ExtentBytes, true)
 	if err != nil {
@@ -66,25 +62,6 @@ func (p *Pool) CleanBacking() (did Cleaned, more bool, err error) {
 	return did, err == nil, err
 }
 
-// countOnce returns the units that are wanted in each extent. The file counts a cluster for each of its members, and would keep
-// an extent until less than a quarter of it is wanted. It looks at each slot.
-func (b *writeback) countOnce() []int32 {
-	clear(b.once)
-	b.each(func(slot uint64, w word) {
-		p := w.place()
-		if p.Extent() >= len(b.once) {
-			return // a damaged word
-		}
-		for other := windowOf(slot); w.codec() == idCluster && other < slot; other++ {
-			if o := word(b.p.slots.word(other).Load()); o.kind() == kindWritten && o.place() == p {
-				return
-			}
-		}
-		b.once[p.Extent()] += int32(p.Units())
-	})
-	return b.once
-}
-
 // empty moves the objects of an extent that slots name.
 func (b *writeback) empty(f *backing.File, batch *backing.Batch, extent int) (did Cleaned, err error) {
 	b.items = b.items[:0]
@@ -107,6 +84,7 @@ func (b *writeback) empty(f *backing.File, batch *backing.Batch, extent int) (di
 				return errNotWorth
 			}
 			b.setPlaces(first, to)
+			b.once.add(to)
 			did.Objects++
 			did.Bytes += to.Bytes()
 			return nil
@@ -167,14 +145,4 @@ func (b *writeback) move(f *backing.File, i leaving) {
 	publish(at, writtenWord(i.to, now.codec()).at(now.age()))
 	step("clean: published")
 	f.Free(i.old.place())
-}
-
-// each calls visit with the word of each written page.
-func (b *writeback) each(visit func(slot uint64, w word)) {
-	b.p.slots.each(func(slot uint64, at *atomic.Uint64) bool {
-		if w := word(at.Load()); w.kind() == kindWritten {
-			visit(slot, w)
-		}
-		return true
-	})
 }

@@ -34,3 +34,62 @@ func TestCleanClusters(t *testing.T) {
 	noErr(t, b.p.Check())
 	b.verify()
 }
+
+// What is wanted in each extent is counted in steps, while pages go to the file, leave it and move in it: each step looks at a part
+// of the slots only, and no count is ever too low, or a full extent would be taken for an empty one.
+func TestCountOnceInSteps(t *testing.T) {
+	const slots = 2*onceSlots + onceSlots/2
+	r := newRand(t)
+	b := newBacked(t, Options{Slots: slots, MaxBytes: 32 << 20, ClusterSize: 4 * PageSize})
+	f, o := b.p.writeback.file.Load(), &b.p.writeback.once
+	store := func(n int) {
+		for range n {
+			b.store(r.Uint64N(3)*onceSlots+r.Uint64N(1000), r.Uint64()<<12|sortShort<<8)
+		}
+		b.p.Tick()
+		packAll(t, b.p)
+		writeAll(t, b.p)
+	}
+	if _, more, err := b.p.CleanBacking(); !more || err != nil || o.next != onceSlots || o.whole {
+		t.Fatalf("after the first step %d slots were looked at, more %t, %v", o.next, more, err)
+	}
+	whole, partly := 0, 0
+	for range 60 {
+		switch r.IntN(4) {
+		case 0:
+			store(500)
+		case 1:
+			for slot := range b.want {
+				if r.IntN(4) == 0 {
+					b.invalidate(slot)
+				}
+			}
+		case 2:
+			_, _, err := b.p.CleanBacking()
+			noErr(t, err)
+		case 3:
+			b.p.writeback.countOnce()
+		}
+		if !o.whole {
+			partly++
+			continue
+		}
+		whole++
+		fresh := once{units: make([]int32, len(o.units))}
+		now := *o
+		*o = fresh
+		for !b.p.writeback.countOnce() {
+		}
+		fresh, *o = *o, now
+		for i, n := range fresh.units {
+			if o.units[i] < n {
+				t.Fatalf("extent %d: %d units counted, %d are wanted", i, o.units[i], n)
+			}
+		}
+	}
+	if whole == 0 || partly == 0 || f.FreeBytes() == f.Bytes() {
+		t.Errorf("%d counts were whole, %d were not: the test did not test", whole, partly)
+	}
+	noErr(t, b.p.Check())
+	b.verify()
+}

@@ -17,6 +17,7 @@ type packer struct {
 	w     *Worker // reads pages, and counts
 	codec compressor.Codec
 	most  int     // pages in a cluster
+	off   bool    // nothing is packed; only what is left of clusters, from before that was so, is made objects of pages again
 	ratio float64 // of what the dense codec makes to what the fast one has made, of late
 	pages []byte  // room for a window
 	out   []byte
@@ -58,14 +59,14 @@ func newPacker(p *Pool) *packer {
 	return &packer{p: p, w: p.newReader(), pages: make([]byte, windowSlots*PageSize), list: make([]candidate, 0, windowSlots)}
 }
 
-// use takes another codec, none for one that packs nothing.
-func (k *packer) use(codec compressor.Codec, most int) {
-	k.codec, k.most, k.ratio = codec, most, 0.65
+// use takes another codec. off says that it packs nothing, and is that of new pages.
+func (k *packer) use(codec compressor.Codec, most int, off bool) {
+	k.codec, k.most, k.off, k.ratio = codec, most, off, 0.65
 	k.out = make([]byte, clusterHeader+codec.MaxLen(MaxClusterPages*PageSize))
 }
 
 // on reports whether there is something to pack with.
-func (k *packer) on() bool { return k.codec.ID() != compressor.Raw }
+func (k *packer) on() bool { return !k.off }
 
 // look lists the pages of a window that are worth packing, those of age idle and more: objects that the dense codec has not
 // seen, and with them those that it has packed alone and what is left of clusters that have mostly died. skip are hints of
@@ -81,7 +82,7 @@ func (k *packer) look(window uint64, idle uint8, skip word) {
 		}
 		size, n := k.p.zs.ClassSize(w.length())+handleBytes, 1
 		switch {
-		case w.kind() == kindObject && w&skip&^denseBit == 0 && w.codec() != idPattern:
+		case w.kind() == kindObject && w&skip&^denseBit == 0 && w.codec() != idPattern && !k.off:
 			if w&denseBit == 0 {
 				fresh++
 			}
@@ -241,10 +242,13 @@ func (k *packer) put(group []candidate, object []byte) (h zsmalloc.Handle, ok bo
 // it. That the word is the same means that the page is: a page that was stored meanwhile has the age of today, which is not
 // that of an idle page, for the clock stands still while a packer is at work, and a store reads it under the slot's lock.
 func (k *packer) publish(group []candidate, h zsmalloc.Handle, object []byte) {
-	new := objectWord(h, k.codec.ID(), len(object)) | denseBit
-	if len(group) > 1 {
+	new := objectWord(h, k.codec.ID(), len(object))
+	switch {
+	case len(group) > 1:
 		new = memberWord(h, len(object), len(group))
 		k.did.Clusters++
+	case !k.off:
+		new |= denseBit
 	}
 	for _, c := range group {
 		to := new.at(c.word.age())

@@ -133,6 +133,58 @@ func TestMostlyDeadClusters(t *testing.T) {
 	}
 }
 
+// What is left of clusters is made pages of their own again when nothing is packed any more: by hand and in the background, which
+// then rests for good.
+func TestMostlyDeadClustersWithoutCodec(t *testing.T) {
+	for _, by := range []string{"hand", "background"} {
+		t.Run(by, func(t *testing.T) {
+			o := Options{Slots: 1024, Compressor: "lz4", IdleAfter: time.Millisecond}
+			if by == "background" {
+				o.Background = &Background{}
+			}
+			p := newTestPool(t, o)
+			w := p.NewWorker()
+			pages := fillCold(t, p, w, 256)
+			if by == "background" {
+				waitFor(t, "all is packed", func() bool { return p.Stats().ColdPages > 200 })
+			}
+			s := p.Settings()
+			s.RecompressCodec = "none"
+			noErr(t, p.Set(s))
+			for slot := range uint64(256) {
+				if slot%4 != 1 {
+					noErr(t, w.Invalidate(slot, 1))
+				}
+			}
+			before := p.Stats()
+			if by == "hand" {
+				packAll(t, p)
+			}
+			waitFor(t, "few clusters are left", func() bool { return p.Stats().Clusters <= before.Clusters/8 })
+			after := p.Stats()
+			if after.CompressedBytes >= before.CompressedBytes*3/4 || before.Clusters < 16 {
+				t.Errorf("%d bytes in %d clusters before, %d in %d after", before.CompressedBytes, before.Clusters, after.CompressedBytes, after.Clusters)
+			}
+			got := make([]byte, PageSize)
+			for slot := uint64(1); slot < 256; slot += 4 {
+				if noErr(t, w.Load(slot, got)); !bytes.Equal(got, pages[slot*PageSize:][:PageSize]) {
+					t.Fatalf("slot %d changed", slot)
+				}
+			}
+			noErr(t, w.Store(2, pages[:PageSize])) // stays as it is
+			if did := packAll(t, p); did.Clusters != 0 {
+				t.Errorf("packed by none: %+v", did)
+			}
+			noErr(t, w.Invalidate(0, 256))
+			packAll(t, p)
+			if p.tiers.mu.Lock(); p.tiers.sweep.clusters {
+				t.Error("clusters are looked for, although there is none and will be none")
+			}
+			p.tiers.mu.Unlock()
+		})
+	}
+}
+
 // A page that is used is not packed; ages survive the process, and many generations.
 func TestAges(t *testing.T) {
 	p := newTestPool(t, Options{Slots: 1024, Compressor: "lz4"})

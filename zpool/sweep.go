@@ -9,7 +9,11 @@ type sweep struct {
 	ended  uint64 // began of the last that came to the end
 	ages   Ages   // of the pages seen so far
 	before Ages   // of all pages, when it came to the end last
-	retry  int    // so many more times, until it comes to the end, pages are shown that are settled
+	off    bool   // only what is left of clusters is shown to the packer
+	seen   bool   // a page in a cluster was, since it was at slot 0
+	// clusters says whether there was one when it came to the end last, or none has been looked for.
+	clusters bool
+	retry    int // so many more times, until it comes to the end, pages are shown that are settled
 }
 
 // Ages counts pages that take memory by how many generations ago they were last used; the last number is of all that
@@ -27,6 +31,7 @@ func (s *sweep) run(budget uint64, idle uint8, pack func(window uint64) (more bo
 	for left := int64(budget); left > 0; {
 		if s.next >= s.p.super.slots {
 			s.next, s.ended, s.before, s.retry = 0, s.began, s.ages, max(s.retry-1, 0)
+			s.clusters, s.seen = s.seen, false
 			return true
 		}
 		if !s.p.slots.committed(s.next) {
@@ -64,9 +69,10 @@ func (s *sweep) window(window uint64, g, idle uint8) (pack bool) {
 		switch kind {
 		case kindObject:
 			s.ages[age]++
-			pack = pack || age >= idle && w&skip == 0 && w.codec() != idPattern
+			pack = pack || age >= idle && w&skip == 0 && w.codec() != idPattern && !s.off
 		case kindMember:
 			s.ages[age]++
+			s.seen = true
 			clusters = count(clusters, w, age >= idle)
 		}
 	}

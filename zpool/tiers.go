@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/cputime"
 	"github.com/zswapd/zswapd/internal/histogram"
 	"github.com/zswapd/zswapd/zsmalloc"
@@ -60,7 +61,7 @@ type tiers struct {
 
 // init makes the tiers of a pool that is otherwise complete.
 func (t *tiers) init(p *Pool, s Settings) {
-	t.p, t.sweep.p = p, p
+	t.p, t.sweep.p, t.sweep.clusters = p, p, true
 	t.wakeups = make(chan struct{}, 1)
 	p.clock.init(p.a.Word(clockAt), t.now(), s.generationLength())
 	t.sweep.ended = p.clock.now.Load()
@@ -79,7 +80,8 @@ func (t *tiers) useLocked(s Settings) (err error) {
 		t.p.settings.Store(old)
 		return err
 	}
-	t.sweep.retry = 2 // what one codec gains nothing on, another may
+	t.sweep.retry = 2                           // what one codec gains nothing on, another may
+	t.sweep.clusters, t.sweep.seen = true, true // the last one may have left some, behind the sweep
 	return nil
 }
 
@@ -87,13 +89,19 @@ func (t *tiers) useLocked(s Settings) (err error) {
 func (t *tiers) makePackerLocked() error {
 	s := t.p.settings.Load()
 	codec, err := t.making.codec(s.RecompressCodec)
+	pages, off := s.ClusterSize/PageSize, err == nil && codec.ID() == compressor.Raw
+	if off {
+		pages = 1
+		codec, err = compressor.New(t.p.codec)
+	}
 	if err != nil {
 		return err
 	}
 	if t.making = nil; t.packer == nil {
 		t.packer = newPacker(t.p)
 	}
-	t.packer.use(codec, s.ClusterSize/PageSize)
+	t.packer.use(codec, pages, off)
+	t.sweep.off = off
 	return nil
 }
 
@@ -146,9 +154,6 @@ func (t *tiers) sweepLocked(slots uint64, idle uint8, pages int) (did Recompress
 		packing += took
 		t.packTime.ObserveN(took/time.Duration(max(len(k.list), 1)), uint64(len(k.list)))
 		return did.seen() < uint64(pages)
-	}
-	if !k.on() {
-		pack = nil // ages are counted all the same, for writeback
 	}
 	end = t.sweep.run(slots, idle, pack)
 	t.sweeping += cputime.Thread() - begin - packing
@@ -310,7 +315,7 @@ func (t *tiers) viewLocked(pressure float64) (v view) {
 		used: p.zs.InUse(), limit: p.a.Budget().Limit(), full: p.full.Load(), urged: p.zs.Urged(), pressure: pressure,
 		swept: t.sweep.next == 0 && t.sweep.lag() == 0, sweepTime: t.sweepTime, generation: now - p.clock.since(),
 		freeable: int64(p.zs.FreeableFrames()), compacting: t.compacting,
-		ready: ready, readyMost: most, readyUnasked: now - t.asked, aging: t.packer.on() || p.writeback.file.Load() != nil,
+		ready: ready, readyMost: most, readyUnasked: now - t.asked, aging: t.packer.on() || t.sweep.clusters || p.writeback.file.Load() != nil,
 	}
 	if v.freeable <= t.stuck { // what compaction has left is pinned, or not to be had
 		v.freeable = 0

@@ -224,7 +224,7 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 		w.p.writeback.recent.note(slot, w.p.tiers.now())
 	}
 	if err == nil && (old.cold() && w.p.hot(old) || old.kind() == kindWritten && w.p.writeback.hot(old)) {
-		if new := w.promote(slot, page); new != 0 {
+		if new, err := w.promote(slot, page); err == nil {
 			publish(at, new.at(w.p.clock.generation()))
 			step("promote: published")
 			w.replaced(slot, old, new)
@@ -236,16 +236,17 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 	return err
 }
 
-// promote makes an object of a cold page as if it had just come, and returns the word for it; 0 if there is no memory.
-func (w *Worker) promote(slot uint64, page []byte) word {
+// promote makes an object of a cold page as if it had just come, and returns the word for it. The errors are the allocator's,
+// as they are: nothing is to be built while a page is waited for.
+func (w *Worker) promote(slot uint64, page []byte) (word, error) {
 	id, bytes := w.compress(page)
 	h, err := w.p.zs.Put(bytes, checksum(bytes, slot, id))
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	step("promote: object made")
 	w.promoted.Add(1)
-	return objectWord(h, id, len(bytes))
+	return objectWord(h, id, len(bytes)), nil
 }
 
 // read puts the page of a locked slot into page.

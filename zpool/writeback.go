@@ -20,15 +20,15 @@ type writeback struct {
 	file atomic.Pointer[backing.File] // nil: none
 
 	mu     sync.Mutex // held for a step. Lock order: writeback.mu → tiers.mu, the turn of the file
-	w      *Worker    // reads pages, and counts; nil until it is needed
+	w      *Worker    // counts, and brings pages back; nil until it is needed
 	next   uint64     // slot at which the next batch begins
 	left   uint64     // slots that this step may still look at
 	flight            // what the batch has
 	other  flight     // what the one before has, which may not have been committed yet
 	object []byte     // room for one
-	once   []int32    // room for countOnce
-	idle   uint8      // of this step: the least age of pages that are written
-	raw    uint8      // and of those that do not compress
+	once   once
+	idle   uint8 // of this step: the least age of pages that are written
+	raw    uint8 // and of those that do not compress
 
 	flow   atomic.Bool // pages are being written because the pool is all but full
 	recent refaults
@@ -315,6 +315,7 @@ func (b *writeback) commit(f *backing.File, w flight) (did Written) {
 		if i.to != last {
 			did.Bytes += i.to.Bytes()
 			last = i.to
+			b.once.add(last)
 		}
 	}
 	return did
@@ -336,13 +337,23 @@ func (b *writeback) open(p *Pool, f *backing.File) {
 		return
 	}
 	if b.w == nil {
-		b.w = p.newReader()
+		b.w = p.NewWorker() // whole, for RemoveBacking, which may come when there is no memory for another
 		b.items, b.other.items = make([]leaving, 0, batchPages+windowSlots), make([]leaving, 0, batchPages+windowSlots)
 		b.object = make([]byte, 0, PageSize)
 	}
-	b.once = make([]int32, f.Bytes()/backing.ExtentBytes)
+	b.once = once{units: make([]int32, f.Bytes()/backing.ExtentBytes)}
 	b.file.Store(f)
 	b.wake()
+}
+
+// each calls visit with the word of each written page.
+func (b *writeback) each(visit func(slot uint64, w word)) {
+	b.p.slots.each(func(slot uint64, at *atomic.Uint64) bool {
+		if w := word(at.Load()); w.kind() == kindWritten {
+			visit(slot, w)
+		}
+		return true
+	})
 }
 
 // close lets go of the file.

@@ -301,7 +301,7 @@ func TestRemoveBackingRefuses(t *testing.T) {
 	}
 	err := b.p.RemoveBacking(false)
 	room := (*RoomError)(nil)
-	if !errors.As(err, &room) || room.Pages == 0 || room.Bytes == 0 || b.p.Stats().WrittenPages != room.Pages {
+	if !errors.As(err, &room) || !errors.Is(err, ErrFull) || room.Pages == 0 || room.Bytes == 0 || b.p.Stats().WrittenPages != room.Pages {
 		t.Fatalf("%v, %+v", err, b.p.Stats())
 	}
 	noErr(t, b.p.Check())

@@ -19,6 +19,7 @@ type loop struct {
 	emptyAt              uint64        // generation in which a look at all slots found too little
 	rawsAt               uint64        // generation in which idle pages that do not compress were last looked for
 	lookAt               time.Duration // when cleaning may be tried again
+	fruitless            time.Duration // that looking for an extent that is worth emptying took, since one was found
 	sweepAt              time.Duration
 }
 
@@ -62,6 +63,7 @@ func (b *writeback) run(stop, done chan struct{}) {
 		rest, wakes := restFar, true
 		if f := b.file.Load(); f != nil {
 			rest, wakes = b.turn(f)
+			f.SaveDay()
 		}
 		timer.Reset(rest)
 		wakeups := b.loop.wakeups
@@ -121,9 +123,13 @@ func (b *writeback) do(f *backing.File, v *outflow, d outPlan) (err error) {
 			b.p.tiers.wake() // there may be something to compact
 		}
 	case outClean:
-		var more bool
-		if _, more, err = b.p.CleanBacking(); err != nil || !more {
-			l.uncleanable, l.lookAt = true, now+cleanRest
+		did, more, e := b.p.CleanBacking()
+		if l.fruitless += b.p.tiers.now() - now; did.Extents > 0 {
+			l.fruitless = 0
+		}
+		if err = e; err != nil || !more {
+			l.uncleanable, l.lookAt = true, now+max(cleanRest, sweepShare*l.fruitless)
+			l.fruitless = 0
 		}
 	case outSweep:
 		l.sweepAt = now + sweepRest

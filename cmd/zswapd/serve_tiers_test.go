@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,9 +39,10 @@ func (s *service) stats() (all control.Stats) {
 }
 
 // TestServeTiersByHand: pages are packed, written and brought back when somebody says so; a backing file comes and goes while
-// swap is in use, and a successor knows which it was.
+// swap is in use, and a successor knows which it was. What was written is kept where the service manager says.
 func TestServeTiersByHand(t *testing.T) {
-	state := newState(t)
+	state, kept := newState(t), t.TempDir()
+	t.Setenv("STATE_DIRECTORY", kept)
 	s := startService(t, binary, state, "--keeper", "--set", "recompress.idle_after=1s")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
 	s.wait("to have pages", func() bool { return s.stats().StoredPages > 4000 })
@@ -76,6 +79,17 @@ func TestServeTiersByHand(t *testing.T) {
 	mustBeFine(t, call(t, "set", "--socket", socketOf(state), "writeback.file="))
 	if now := s.stats(); now.Backing != nil {
 		t.Errorf("still a backing file: %+v", now.Backing)
+	}
+	text, err := os.ReadFile(filepath.Join(kept, "written-today"))
+	noErr(t, err)
+	hours, kib := strings.Split(strings.TrimSpace(string(text)), "\n")[1:], 0
+	for _, hour := range hours {
+		n, err := strconv.Atoi(strings.Fields(hour)[1])
+		noErr(t, err)
+		kib += n
+	}
+	if kib < 500 { // over 1000 pages
+		t.Errorf("%d KiB were written by what is kept:\n%s", kib, text)
 	}
 	l.Resume()
 	time.Sleep(200 * time.Millisecond)

@@ -125,7 +125,7 @@ func (b *Batch) Add(o Object, bytes []byte, wanted int) (Place, bool) {
 	f.turn.sealer.seal(at, t.number, p, o, bytes)
 	t.unit += units
 	b.left -= int64(units) * Unit
-	f.claim(p, wanted)
+	f.want(p, wanted)
 	return p, true
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ const mark = "zswapd: pages that were swapped out, encrypted with a key that is 
 
 // Create opens what is to hold pages: in a folder, a file without a name, which is gone when nobody has it open any more; a
 // block device that nobody uses; or else a regular file, made if it is not there. A file or a device that holds anything
-// that is not ours, or that is in use, is refused. The file is open past the page cache if its file system can do that.
+// that is not ours where others have what tells theirs, or that is in use, is refused. The file is open past the page cache if its file system can do that.
 func Create(path string) (f *os.File, err error) {
 	flags := os.O_RDWR | os.O_CREATE | unix.O_NOFOLLOW
 	st, err := os.Stat(path)
@@ -41,9 +42,14 @@ func Create(path string) (f *os.File, err error) {
 	return f, nil
 }
 
-// lookBytes is how much of what is there must be zeros if it does not begin with our mark. Some file systems leave the first 64 KiB
-// alone (btrfs, reiserfs, UFS2).
-const lookBytes = 1 << 20
+// Whoever has a device keeps what tells so in its first MiBs or at its end: 4 KiB in (md, bcache), 64 KiB (btrfs), 256 KiB (ZFS),
+// 1 and 2 MiB (VMFS), up to 4 MiB (the second header of LUKS); the last sector (GPT), the last MiB (md, ZFS, DRBD). Often that is
+// all that is written at first, and our mark stays. So there we never write anything but the mark, and there must be nothing
+// else, or the device is somebody's by now. Between them anything may be: it is what we have written, or it is nobody's.
+const (
+	headBytes = 5 * ExtentBytes
+	tailBytes = ExtentBytes
+)
 
 // claimFile locks a file, and marks it if it may be written over. The lock lives as long as any copy of the descriptor.
 func claimFile(f *os.File) error {
@@ -54,22 +60,58 @@ func claimFile(f *os.File) error {
 	if err := unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return fmt.Errorf("in use: %w", err)
 	}
-	b := aligned(lookBytes)
-	n, err := unix.Pread(d.fd, b, 0)
+	ours, err := unused(d, size)
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(b[:n], []byte(mark)) && !bytes.Equal(b[:n], make([]byte, n)) {
-		return fmt.Errorf("it holds %d bytes that are not ours; if nobody needs them, write zeros over the first MiB", size)
+	if !ours {
+		return fmt.Errorf("it holds %d bytes that are not ours; if nobody needs them, write zeros over its first 5 MiB and its last MiB", size)
 	}
-	clear(b)
-	copy(b, mark)
 	if !d.device {
 		if err := unix.Ftruncate(d.fd, 0); err != nil {
 			return err
 		}
 	}
-	return d.writeAt(b[:markBytes], 0)
+	return d.writeAt(markBlock(), 0)
+}
+
+// markBlock is what a file of ours begins with.
+func markBlock() []byte {
+	b := aligned(markBytes)
+	copy(b, mark)
+	return b
+}
+
+// unused reports whether a file is empty, but for our mark, where others would have what tells that it is theirs. A regular file with
+// our mark is ours whatever else is in it: nobody makes anything of a part of it.
+func unused(d *fileDisk, size int64) (bool, error) {
+	b, zeros := aligned(ExtentBytes), make([]byte, ExtentBytes)
+	for _, part := range [][2]int64{{0, min(headBytes, size)}, {max(size-tailBytes, 0) / maxBlock * maxBlock, size}} {
+		for off, end := part[0], part[1]; off < end; {
+			n, err := unix.Pread(d.fd, b, off)
+			if err == unix.EINTR {
+				continue
+			}
+			if err == nil && n == 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			if err != nil {
+				return false, err
+			}
+			n = int(min(int64(n), end-off))
+			if off == 0 && bytes.HasPrefix(b[:n], markBlock()) {
+				if !d.device {
+					return true, nil
+				}
+				clear(b[:markBytes])
+			}
+			if !bytes.Equal(b[:n], zeros[:n]) {
+				return false, nil
+			}
+			off += int64(n)
+		}
+	}
+	return true, nil
 }
 
 // aligned returns memory that is there and fit for direct input and output.

@@ -95,6 +95,14 @@ func (d *fileDisk) free() (int64, error) {
 	return int64(fs.Bavail) * fs.Bsize, nil
 }
 
+// first is the first extent that may be written.
+func (d *fileDisk) first() int {
+	if d.device {
+		return headBytes / ExtentBytes
+	}
+	return 0
+}
+
 // identity tells one file from another while the machine runs.
 type identity struct{ device, inode uint64 }
 

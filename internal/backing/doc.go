@@ -8,13 +8,15 @@
 // of 32 bytes, is all that it takes to read it, with one read of a few blocks. sealed: encrypted and authenticated with
 // AES-256-GCM, each by itself, under a key that only the owner's store has: who gets hold of the file has noise. extent:
 // what is written in one go, and used again when no object in it is wanted any more. batch: objects that are written
-// together, and are there only when the disk has said so.
+// together, and are there only when the disk has said so. Of a block device the first 5 MiB but for the mark, and the last, stay
+// empty: see Create.
 //
 // # The state
 //
 // Everything that outlives the process is in one region of the owner's arena: the key, a number for the next extent to be
 // written, the number that each extent was written under, and what was written in the last 24 hours. The file itself has
-// no index: the owner knows the places of its objects, and says them again (Claim) when a successor opens the region.
+// no index: the owner knows the places of its objects, and says them again (Claim) when a successor opens the region. What was
+// written in the last 24 hours may be in a small file as well (Limits.Note), which outlives the state.
 //
 // # Numbers are used once
 //
@@ -35,6 +37,6 @@
 //
 // # Concurrency
 //
-// Read, Free, Claim and Stats may be called concurrently with everything. A Batch, Emptiest, Walk and Sweep need the
-// writer's turn, which Begin and the others wait for; one goroutine does that work. Lock order: turn → a reader's buffer.
+// Read, Free, Claim, SaveDay and Stats may be called concurrently with everything. A Batch, Emptiest, Walk and Sweep need the
+// writer's turn, which Begin and the others wait for; one goroutine does that work. Lock order: turn → a reader's buffer, the note.
 package backing

@@ -37,8 +37,7 @@ func (f *File) span(extent int) (off, n int64) {
 // Free says that one who wanted the object does not any more. It may be called where a page is waited for.
 func (f *File) Free(p Place) {
 	if p.sound(len(f.extents)) {
-		f.extents[p.extent()].live.Add(-int32(p.Units()))
-		f.counts.live.Add(-p.Bytes())
+		f.want(p, -1)
 	}
 }
 
@@ -47,39 +46,46 @@ func (f *File) Claim(p Place) bool {
 	if !p.sound(len(f.extents)) || f.state.number(p.extent()).Load() == 0 {
 		return false
 	}
-	f.claim(p, 1)
+	f.want(p, 1)
 	return true
 }
 
-func (f *File) claim(p Place, times int) {
-	f.extents[p.extent()].live.Add(int32(times * p.Units()))
+// want counts that so many more want an object. Whoever makes an extent's count 0, or something else, counts the extent as well.
+func (f *File) want(p Place, times int) {
+	more := int32(times * p.Units())
+	switch live := f.extents[p.extent()].live.Add(more); {
+	case more == 0, p.extent() < f.first:
+	case live == 0:
+		f.counts.free.Add(1)
+	case live == more:
+		f.counts.free.Add(-1)
+	}
 	f.counts.live.Add(int64(times) * p.Bytes())
 }
 
 // freeLocked reports whether an extent can be written over.
 func (f *File) freeLocked(i int) bool {
-	return f.extents[i].live.Load() == 0 && i != f.turn.open.extent && i != f.turn.held
+	return i >= f.first && f.extents[i].live.Load() == 0 && i != f.turn.open.extent && i != f.turn.held
 }
 
 // takeExtentLocked finds a free extent, the next one in the file if it can, so that the disk writes on where it was. spare
 // are to be left.
 func (f *File) takeExtentLocked(spare int) (extent int, err error) {
-	extent = none
-	for i, n := f.turn.next, 0; n < len(f.extents); i, n = (i+1)%len(f.extents), n+1 {
-		switch {
-		case !f.freeLocked(i):
-		case extent == none:
-			extent = i
-		case spare > 1:
-			spare--
-		default:
-			return f.useExtentLocked(extent)
+	free := f.counts.free.Load()
+	for _, i := range [...]int{f.turn.open.extent, f.turn.held} { // two extents: what is held was not open, nor free
+		if i >= f.first && f.extents[i].live.Load() == 0 {
+			free--
 		}
 	}
-	if extent == none || spare > 0 {
+	if free <= int64(spare) {
 		return none, ErrFull
 	}
-	return f.useExtentLocked(extent)
+	for i, n := f.turn.next, 0; n < len(f.extents); i, n = (i+1)%len(f.extents), n+1 {
+		if f.freeLocked(i) {
+			return f.useExtentLocked(i)
+		}
+	}
+	return none, ErrFull
 }
 
 func (f *File) useExtentLocked(i int) (int, error) {
@@ -94,15 +100,8 @@ func (f *File) useExtentLocked(i int) (int, error) {
 	return i, nil
 }
 
-// FreeBytes returns how much is in extents that can be written over. It looks at each extent.
-func (f *File) FreeBytes() (n int64) {
-	for i := range f.extents {
-		if f.extents[i].live.Load() == 0 {
-			n += ExtentBytes
-		}
-	}
-	return n
-}
+// FreeBytes returns how much is in extents that can be written over.
+func (f *File) FreeBytes() int64 { return f.counts.free.Load() * ExtentBytes }
 
 // Sweep gives extents in which nothing is wanted back to the file system, up to so many.
 func (f *File) Sweep(extents int) (swept int, err error) {

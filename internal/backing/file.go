@@ -50,11 +50,13 @@ type File struct {
 	block   int // that reads are in, in bytes
 	state   state
 	extents []extent
+	first   int // extent that may be written: before it lies what is always empty on a device
 	gcm     cipher.AEAD
 	now     func() time.Time
 
 	readers chan *reader // those that nobody uses
 	limits  limits
+	note    note
 	counts  counts
 
 	turn struct { // the writer's
@@ -82,11 +84,11 @@ func New(a *arena.Arena, base int64, f *os.File, o Options) (*File, error) {
 	}
 	bytes := min(o.Bytes, MaxBytes)
 	if b.disk.device {
-		bytes = min(bytes, size)
+		bytes = min(bytes, size-tailBytes)
 	}
-	extents := int(bytes / ExtentBytes)
-	if extents < minExtents {
-		return nil, errors.Join(fmt.Errorf("backing file of %d bytes: want at least %d", bytes, minExtents*ExtentBytes), f.Close())
+	extents, least := int(bytes/ExtentBytes), b.disk.first()+minExtents
+	if extents < least {
+		return nil, errors.Join(fmt.Errorf("backing file of %d bytes: want at least %d", max(bytes, 0), least*ExtentBytes), f.Close())
 	}
 	if !b.disk.device {
 		err = unix.Ftruncate(b.disk.fd, int64(extents)*ExtentBytes)
@@ -97,7 +99,13 @@ func New(a *arena.Arena, base int64, f *os.File, o Options) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("backing file: %w", err), f.Close())
 	}
-	return b.start(extents, o.Limits), nil
+	file := b.start(extents, o.Limits)
+	if file.note.path != "" {
+		if file.note.err = file.readNote(); file.note.err == nil {
+			file.saveNote(true) // to know at once whether that can be done
+		}
+	}
+	return file, nil
 }
 
 // Adopt goes on with the file that a killed process had. f is a copy of its File, or the same file opened again, and owned
@@ -159,6 +167,9 @@ func (o *opened) start(extents int, l Limits) *File {
 	}
 	clear(key[:])
 	f.limits.set(l)
+	f.note.path = l.Note
+	f.first = o.disk.first()
+	f.counts.free.Store(int64(max(extents-f.first, 0)))
 	for range maxReads {
 		f.readers <- newReader(f.gcm)
 	}
@@ -201,6 +212,7 @@ func (f *File) stop() {
 	f.turn.Lock()
 	defer f.turn.Unlock()
 	f.turn.closed = true
+	f.endNote()
 	for range maxReads {
 		<-f.readers
 	}

@@ -10,6 +10,10 @@ type Limits struct {
 	DayBytes    int64 // in 24 hours: disks wear out
 	SecondBytes int64
 	MinFree     int64 // what the file system keeps
+
+	// Note is a file that the bytes of the last 24 hours are kept in as well, for the next state; "": none. It is not changed by
+	// SetLimits.
+	Note string
 }
 
 const (
@@ -81,12 +85,15 @@ func (f *File) spendLocked(bytes int64) {
 func (f *File) dayBytes(now time.Time) (bytes int64) {
 	hour := uint64(now.Unix() / 3600)
 	for i := range dayHours {
-		if w := f.state.word(wordDay + i).Load(); w>>hourShift+dayHours > hour && w>>hourShift < hour+dayHours {
+		if w := f.state.word(wordDay + i).Load(); inDay(w>>hourShift, hour) {
 			bytes += int64(w&(1<<hourShift-1)) * 1024
 		}
 	}
 	return bytes
 }
+
+// inDay reports whether an hour is less than a day from now, both since 1970.
+func inDay(hour, now uint64) bool { return hour+dayHours > now && hour < now+dayHours }
 
 // failedLocked waits twice as long as after the failure before; workedLocked forgets that there was one.
 func (f *File) failedLocked() {

@@ -7,6 +7,7 @@ import (
 
 type counts struct {
 	live                                      atomic.Int64
+	free                                      atomic.Int64 // extents in which nothing is wanted
 	reads, readErrors, damaged                atomic.Uint64
 	batches, writeErrors, cleaned, syncErrors atomic.Uint64
 }
@@ -52,10 +53,17 @@ func (f *File) Check(each func(visit func(p Place))) error {
 		live[p.extent()] += int32(p.Units())
 		all += p.Bytes()
 	})
+	free := int64(0)
 	for i := range live {
+		if live[i] == 0 && i >= f.first {
+			free++
+		}
 		if n := f.extents[i].live.Load(); n != live[i] && err == nil {
 			err = fmt.Errorf("backing: %d units are wanted in extent %d, counted are %d", live[i], i, n)
 		}
+	}
+	if n := f.counts.free.Load(); n != free && err == nil {
+		err = fmt.Errorf("backing: nothing is wanted in %d extents, counted are %d", free, n)
 	}
 	if n := f.counts.live.Load(); n != all && err == nil {
 		err = fmt.Errorf("backing: %d bytes are wanted, counted are %d", all, n)

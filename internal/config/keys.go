@@ -58,7 +58,8 @@ anything else is refused. Without it, all that is there comes back into memory, 
 	setting("writeback.size", `"min(ram, 16GiB)"`, Stop, size(16<<20, maxSize, ""), func(c *Config) *int64 { return &c.Writeback.Size },
 		`The most that the file may take.`),
 	setting("writeback.limit_per_day", `""`, Live, size(1<<20, maxSize, "no limit"), func(c *Config) *int64 { return &c.Writeback.LimitPerDay },
-		`The most that is written in 24 hours, to spare a flash disk.`),
+		`The most that is written in 24 hours, to spare a flash disk. Under systemd, a stop or a reboot does
+not end the count.`),
 
 	setting("compact.min_waste_percent", `6`, Live, percent(1), func(c *Config) *int { return &c.Compact.MinWastePercent },
 		`Compaction begins when it could free this share of the pool's memory, and goes on until half of that is left.`),

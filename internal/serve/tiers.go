@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zswapd/zswapd/internal/config"
@@ -57,7 +59,19 @@ func (d *Daemon) setPool(c *config.Config) error { return d.pool.Set(poolSetting
 const minFree = 512 << 20
 
 func backingOptions(c *config.Config) zpool.BackingOptions {
-	return zpool.BackingOptions{Path: c.Writeback.File, Bytes: c.Writeback.Size, DayBytes: c.Writeback.LimitPerDay, MinFree: minFree}
+	return zpool.BackingOptions{
+		Path: c.Writeback.File, Bytes: c.Writeback.Size, DayBytes: c.Writeback.LimitPerDay, MinFree: minFree, Note: noteFile(),
+	}
+}
+
+// noteFile is where what was written in the last 24 hours outlives the machine: in the folder that the service manager has made for
+// us. Without one, a stop or a reboot ends the count.
+func noteFile() string {
+	dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	if !filepath.IsAbs(dir) {
+		return ""
+	}
+	return filepath.Join(dir, "written-today")
 }
 
 func (d *Daemon) setBackingLimits(c *config.Config) error {
@@ -103,6 +117,9 @@ func (d *Daemon) addBacking(c *config.Config) error {
 	}
 	if err := d.pool.AddBacking(o); err != nil {
 		return err
+	}
+	if err := d.pool.BackingNoteErr(); err != nil {
+		d.log.Warn("what was written in the last 24 hours is forgotten with the next stop or reboot: " + err.Error())
 	}
 	if !d.pool.BackingDirect() {
 		d.log.Warn(c.Writeback.File + ": its file system has no direct input and output, so what is written to it goes through memory")
