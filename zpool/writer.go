@@ -36,6 +36,24 @@ func (b *writeback) start() {
 	l := &b.loop
 	l.stop, l.done = make(chan struct{}), make(chan struct{})
 	go b.run(l.stop, l.done)
+	go b.keepDay(l.stop)
+}
+
+// keepDay saves what was written today, now and then. It has a goroutine to itself: the file is in the page cache, so it may wait for
+// memory, which the writer is to make.
+func (b *writeback) keepDay(stop chan struct{}) {
+	tick := time.NewTicker(backing.SaveEvery / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			if f := b.file.Load(); f != nil {
+				f.SaveDay()
+			}
+		}
+	}
 }
 
 // halt stops the goroutine, if there is one, and waits for its step to end.
@@ -63,7 +81,6 @@ func (b *writeback) run(stop, done chan struct{}) {
 		rest, wakes := restFar, true
 		if f := b.file.Load(); f != nil {
 			rest, wakes = b.turn(f)
-			f.SaveDay()
 		}
 		timer.Reset(rest)
 		wakeups := b.loop.wakeups

@@ -26,10 +26,12 @@ type note struct {
 }
 
 const (
-	noteHead  = "zswapd: KiB written to writeback.file, by the hour since 1970, for writeback.limit_per_day\n"
-	noteLine  = "%10d %14d\n"
-	noteEvery = time.Minute // what is written in this time before a crash of the machine is forgotten
+	noteHead = "zswapd: KiB written to writeback.file, by the hour since 1970, for writeback.limit_per_day\n"
+	noteLine = "%10d %14d\n"
 )
+
+// SaveEvery is how often SaveDay writes at most: what is written in this time before a crash of the machine is forgotten.
+const SaveEvery = time.Minute
 
 // readNote takes the note of a service before ours into the state: for each hour the larger of the two. What cannot be read as one
 // counts as nothing.
@@ -62,7 +64,7 @@ func (f *File) saveNote(always bool) {
 	defer n.mu.Unlock()
 	now, written := f.now(), f.state.word(wordWritten).Load()
 	past := now.Sub(n.at)
-	if n.path == "" || n.ended || !always && (written == n.saved && n.err == nil || past >= 0 && past < noteEvery) {
+	if n.path == "" || n.ended || !always && (written == n.saved && n.err == nil || past >= 0 && past < SaveEvery) {
 		return
 	}
 	n.at, n.saved, n.err = now, written, nil

@@ -31,7 +31,7 @@ func TestNote(t *testing.T) {
 	sum := write(w, ExtentBytes)
 	now := time.Now()
 	w.f.now = func() time.Time { return now }
-	now = now.Add(noteEvery - time.Second)
+	now = now.Add(SaveEvery - time.Second)
 	w.f.SaveDay()
 	if day := boot().f.Stats().DayBytes; day != 0 {
 		t.Errorf("%d bytes, saved before a minute has passed", day)
