@@ -43,6 +43,11 @@ func TestCountOnceInSteps(t *testing.T) {
 	b := newBacked(t, Options{Slots: slots, MaxBytes: 32 << 20, ClusterSize: 4 * PageSize})
 	f, o := b.p.writeback.file.Load(), &b.p.writeback.once
 	store := func(n int) {
+		for more := true; more && f.FreeBytes() < f.Bytes()/2; { // or the file is full, by chance
+			var err error
+			_, more, err = b.p.CleanBacking()
+			noErr(t, err)
+		}
 		for range n {
 			b.store(r.Uint64N(3)*onceSlots+r.Uint64N(1000), r.Uint64()<<12|sortShort<<8)
 		}
