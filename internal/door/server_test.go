@@ -57,15 +57,16 @@ type event struct {
 	Names       []string // of the handles
 	Record      swapdev.Record
 
-	Resent, Served uint64 // requests
-	Errors         uint64 // of server and pool, of any kind
-	Kinds          string // which
-	Stored, Memory int64  // pages and bytes of the pool
-	Migrated       uint64 // objects moved by compaction
-	Written        int64  // pages in the backing file
-	FromFile       uint64 // objects read from there
-	Locked         bool   // the buffers
-	Faults         int64  // page faults since a standby was told to go on
+	Answers        time.Duration // since when an adopted door has answered requests; likewise CLOCK_MONOTONIC
+	Resent, Served uint64        // requests
+	Errors         uint64        // of server and pool, of any kind
+	Kinds          string        // which
+	Stored, Memory int64         // pages and bytes of the pool
+	Migrated       uint64        // objects moved by compaction
+	Written        int64         // pages in the backing file
+	FromFile       uint64        // objects read from there
+	Locked         bool          // the buffers
+	Faults         int64         // page faults since a standby was told to go on
 }
 
 // orders of the keeper.
@@ -305,6 +306,7 @@ func (s *served) adopt(_ string, handles map[string]int) (record *swapdev.Run, e
 	if err != nil {
 		return nil, err
 	}
+	s.last.Answers = monotonic() - time.Since(s.door.Serving())
 	return s.door.Record(), nil
 }
 

@@ -1,12 +1,14 @@
 package door
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -126,10 +128,13 @@ func TestWholeMachine(t *testing.T) {
 					at := monotonic()
 					k.server = next
 					noErr(t, k.order(goOn))
+					look := time.AfterFunc(slowSuccessor, k.server.look)
+					noErr(t, k.reach(serving))
+					look.Stop()
 					noErr(t, k.reach(first))
 					of := k.server.at
-					fmt.Printf("killed at %q, %s; %d requests came again, the next one has begun after %v, has the store after %v, the device after %v, a request after %v, with %d page faults\n",
-						s.last.Stage, cmp.Or(s.last.Kinds, "no errors"), k.server.last.Resent, of[opening]-at, of[recovered]-at, of[serving]-at, of[first]-at, k.server.last.Faults)
+					fmt.Printf("killed at %q, %s; the next one has begun after %v, has the store after %v, answers after %v, has the record after %v, a request after %v, with %d page faults\n",
+						s.last.Stage, cmp.Or(s.last.Kinds, "no errors"), of[opening]-at, of[recovered]-at, k.server.last.Answers-at, of[serving]-at, of[first]-at, k.server.last.Faults)
 					kills++
 					next = startStandby(t, k)
 					then = time.After(pause(r.IntN))
@@ -149,6 +154,21 @@ func TestWholeMachine(t *testing.T) {
 	fmt.Printf("the server: %+v\n", k.server.last)
 	_, err := k.close()
 	noErr(t, err)
+}
+
+// slowSuccessor is how long one may take until it is looked at.
+const slowSuccessor = 5 * time.Second
+
+// look prints what the threads of a server wait for in the kernel, and how short the machine is of memory.
+func (s *server) look() {
+	stacks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stack", s.process.Pid))
+	for _, path := range stacks {
+		if text, err := os.ReadFile(path); err == nil && !bytes.Contains(text, []byte("futex_wait")) {
+			fmt.Printf("%s: %s\n", path, bytes.ReplaceAll(text, []byte("\n"), []byte("; ")))
+		}
+	}
+	text, _ := os.ReadFile("/proc/meminfo")
+	fmt.Printf("%s\n", text[:min(len(text), 600)])
 }
 
 // wholeStill is how long the workload may not come along, on a machine that is emulated and, with its pool full, crawls.
