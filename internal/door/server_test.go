@@ -162,6 +162,12 @@ func (s *served) standBy(handles map[string]int) (on bool, err error) {
 	if err := errors.Join(s.ready.Refresh(), guard.Warm(standbyHeap)); err != nil {
 		return false, err
 	}
+	var ballast *guard.Ballast
+	if !whole.without("ballast") {
+		if ballast, err = guard.NewBallast(standbyBallast); err != nil {
+			return false, err
+		}
+	}
 	stop := again(func() time.Duration {
 		if err := s.ready.Refresh(); err != nil {
 			finish(err)
@@ -170,11 +176,12 @@ func (s *served) standBy(handles map[string]int) (on bool, err error) {
 	})
 	s.tell(standby)
 	on = listen() == goOn
-	stop()
 	s.faults = pageFaults()
+	ballast.Drop()
 	if on && !whole.without("hurry") {
 		err = guard.Hurry()
 	}
+	stop()
 	return on && err == nil, err
 }
 

@@ -216,10 +216,11 @@ func oomKills(t *testing.T) (n int) {
 	return n
 }
 
-// standbyEnv makes a server a standby, and standbyHeap is the heap that it has when it begins.
+// standbyEnv makes a server a standby; the rest is what it has when it begins, as those of internal/serve.
 const (
-	standbyEnv  = "ZSWAPD_TEST_STANDBY"
-	standbyHeap = 12 << 20
+	standbyEnv     = "ZSWAPD_TEST_STANDBY"
+	standbyHeap    = 12 << 20
+	standbyBallast = 4 << 20
 )
 
 // startStandby starts the next server while there is one: when there is none, and no free page, it could not start.

@@ -23,8 +23,9 @@ type prepared struct {
 }
 
 const (
-	refreshEvery = time.Second
-	standbyHeap  = 12 << 20 // bytes of heap that a standby has when it begins
+	refreshEvery   = time.Second
+	standbyHeap    = 12 << 20 // bytes of heap that a standby has when it begins
+	standbyBallast = 4 << 20  // bytes that it throws off then, for what the kernel takes on its behalf
 )
 
 // standBy takes all that it takes to go on where another daemon ends, and waits until it does. It reports whether that was
@@ -56,7 +57,12 @@ func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err e
 	if err := errors.Join(p.store.Refresh(), guard.Warm(standbyHeap)); err != nil {
 		return false, err
 	}
+	ballast, err := guard.NewBallast(standbyBallast)
+	if err != nil {
+		return false, err
+	}
 	d.notify(sdnotify.Prepared)
+	failed, stop := refresh(p.store)
 	for {
 		select {
 		case s := <-signals:
@@ -67,16 +73,39 @@ func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err e
 				d.log.Warn(fmt.Sprintf("%v, but process %d serves: it was not the keeper who said so", s, d.o.Ahead))
 				continue
 			}
+			ballast.Drop()
 			if before.Door == config.DoorUBLK {
 				_ = guard.Hurry() // until it serves; it has all but a little of what it takes
 			}
+			stop()
 			return true, nil
-		case <-time.After(refreshEvery):
-			if err := p.store.Refresh(); err != nil {
-				return false, err
-			}
+		case err := <-failed:
+			return false, err
 		}
 	}
+}
+
+// refresh refreshes a store now and then, until it fails or is stopped. It has a goroutine to itself: it may wait for memory, when
+// the server has just died, say, and who goes on must not wait for it before there is some.
+func refresh(store *zpool.Standby) (failed <-chan error, stop func()) {
+	errs, quit, done := make(chan error, 1), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(refreshEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			if err := store.Refresh(); err != nil {
+				errs <- err
+				return
+			}
+		}
+	}()
+	return errs, func() { close(quit); <-done }
 }
 
 // unprepare closes what a standby has, and what was handed over for it.
