@@ -89,7 +89,7 @@ type serveFlags struct {
 func (o *serveFlags) load() (*config.Config, error) {
 	c, err := config.Load(o.config, machine.Describe().MemoryBytes)
 	if err == nil && len(o.set) > 0 {
-		c, err = c.With(o.set...)
+		c, err = c.With("--set", o.set...)
 	}
 	var problems config.Problems
 	if errors.As(err, &problems) || errors.Is(err, os.ErrNotExist) {

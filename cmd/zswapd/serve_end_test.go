@@ -319,7 +319,7 @@ func TestServeReload(t *testing.T) {
 	folder := filepath.Join(diskDir(t), "later", "file")
 	reload("serve.threads = 3\nwriteback.file = \""+folder+"\"\n", `writeback.file: "`+folder+`", stays "": zpool: backing file: open `)
 	o := call(t, "status", "--settings", "--socket", socketOf(state))
-	mustContain(t, o.out, `writeback.file                     ""                       live     before`)
+	mustContain(t, o.out, `writeback.file                     ""                       live     as before; `+file+`:2 says "`+folder+`"`)
 	mustBeFine(t, call(t, "restart", "--socket", socketOf(state))) // which does not make it so
 	o = call(t, "reload", "--socket", socketOf(state))
 	if o.code != exitMachine || !strings.Contains(o.errors, `writeback.file stays "", not "`+folder+`": zpool: backing file: open `) {
@@ -337,6 +337,11 @@ func TestServeReload(t *testing.T) {
 	noErr(t, kill(was, syscall.SIGKILL))
 	now := s.replaced(was)
 	s.wait("to complain again", func() bool { return strings.Count(s.log.String(), "the old one stays in force") == 2 })
+	o = call(t, "status", "--settings", "--socket", socketOf(state))
+	mustContain(t, o.out, "writeback.file", "saved by the daemon before") // not of the file, which says something else
+	if strings.Contains(o.out, "set at run time") || strings.Contains(o.out, file) {
+		t.Errorf("where they came from:\n%s", o.out)
+	}
 	if n := threadsNamed(t, now); n < 3 {
 		t.Errorf("the next one has %d threads", n)
 	}

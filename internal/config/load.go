@@ -39,12 +39,12 @@ func load(root, path string, ram int64) (*Config, error) {
 }
 
 // With returns c with more settings, each KEY=VALUE as in a file; the quotes of a string may be left out. They come after all
-// files. The error is Problems; c stays as it is.
-func (c *Config) With(settings ...string) (*Config, error) {
+// files; by says where they are from instead, in words. The error is Problems; c stays as it is.
+func (c *Config) With(by string, settings ...string) (*Config, error) {
 	entries := slices.Clone(c.entries)
 	var problems Problems
 	for i, s := range settings {
-		at := Origin{Line: i + 1}
+		at := Origin{Line: i + 1, By: by}
 		name, value, ok := strings.Cut(s, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if !ok || name == "" {

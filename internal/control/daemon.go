@@ -93,7 +93,7 @@ type Door struct {
 type Setting struct {
 	Key    string `json:"key"`
 	Value  string `json:"value"`
-	Origin string `json:"origin"` // default, FILE:LINE, or set
+	Origin string `json:"origin"` // "default", FILE:LINE, or who set it, in words
 	Live   bool   `json:"live"`   // can be changed without a restart
 }
 

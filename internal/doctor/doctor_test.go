@@ -139,7 +139,7 @@ func TestCheck(t *testing.T) {
 			test.change(f)
 			c, err := config.Load("", 16*gib)
 			if err == nil && test.set != "" {
-				c, err = c.With(strings.Fields(test.set)...)
+				c, err = c.With("--set", strings.Fields(test.set)...)
 			}
 			if err != nil {
 				t.Fatal(err)

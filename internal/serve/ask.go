@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -97,7 +98,7 @@ func (d *Daemon) Settings() (list []control.Setting) {
 	for _, s := range d.config.Settings() {
 		one := control.Setting{Key: s.Key, Value: s.Value, Origin: s.From.String(), Live: live[s.Key] != nil}
 		if inForce, ok := d.pending[s.Key]; ok {
-			one.Value, one.Origin = inForce, "before the last restart"
+			one.Value, one.Origin = inForce, fmt.Sprintf("as before; %s says %s", s.From, s.Value)
 		}
 		list = append(list, one)
 	}
