@@ -359,12 +359,15 @@ func threadsNamed(t *testing.T, pid int) int {
 // TestServeRefusals: what cannot work is told in one line.
 func TestServeRefusals(t *testing.T) {
 	needRoot(t)
-	state := newState(t)
+	state, open := newState(t), newState(t)
+	noErr(t, os.Chmod(open, 0o777))
+	t.Cleanup(func() { noErr(t, os.Chmod(open, 0o700)) })
 	for _, c := range []struct {
 		args []string
 		code int
 		says string
 	}{
+		{[]string{"--state", open, "--set", "door=fuse"}, exitMachine, "state folder " + open + " (owner 0, mode 777): want it owned by 0"},
 		{[]string{"--config", "/no/such/file"}, exitUsage, "/no/such/file: file does not exist"},
 		{[]string{"--set", "swap.size=12parsecs"}, exitUsage, "swap.size = "},
 		{[]string{"--keeper", "--set", "door=window"}, exitUsage, "door = "},
@@ -389,7 +392,9 @@ func TestServeRefusals(t *testing.T) {
 	if err == nil || string(out) != "zswapd: only root may serve swap: run it with sudo, or as a unit of systemd\n" {
 		t.Errorf("without root: %v, %q", err, out)
 	}
-	if left, _ := os.ReadDir(state); len(left) > 0 {
-		t.Errorf("left in the state folder: %v", left)
+	for _, dir := range []string{state, open} {
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("left in the state folder: %v", left)
+		}
 	}
 }
