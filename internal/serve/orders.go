@@ -76,7 +76,7 @@ func (d *Daemon) Set(ctx context.Context, key, value string) (answer control.Cha
 		if live[key] == nil {
 			return fmt.Errorf("%w: %s cannot change while it is served: write it to the configuration, and restart", control.ErrInvalid, key)
 		}
-		c, err := d.config.With("set at run time", key + "=" + value)
+		c, err := d.config.With("set at run time", key+"="+value)
 		if err != nil {
 			return fmt.Errorf("%w: %w", control.ErrInvalid, err)
 		}
