@@ -33,7 +33,7 @@ func TestConfigCheck(t *testing.T) {
 	if code != exitUsage || out != "" || !strings.HasPrefix(errs, want) || strings.Count(errs, "\n") != 2 {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
 	}
-	if _, _, errs, code := zswapdConfig(t, "", "check", "another.toml"); code != exitUsage || !strings.Contains(errs, "accepts at most 1 arg") {
+	if _, _, errs, code := zswapdConfig(t, "", "check", "another.toml"); code != exitUsage || !strings.Contains(errs, "2 arguments: want zswapd config check [flags] [FILE]") {
 		t.Errorf("two files: exit code %d, %q", code, errs)
 	}
 	// What is too large here is right on a larger machine.

@@ -65,7 +65,7 @@ func exitCode(err error) int {
 		return 128 + int(interrupted.Signal)
 	}
 	var usage run.UsageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "accepts ") {
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return exitUsage
 	}
 	if code := controlCode(err); code != 0 {

@@ -42,7 +42,7 @@ func serveCommand(code *int) *cobra.Command {
 		Long:  serveLong,
 		Example: `  sudo zswapd serve --keeper
   sudo zswapd serve --keeper --set door=fuse --set swap.size=8GiB`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if os.Geteuid() != 0 {
 				return errors.New("only root may serve swap: run it with sudo, or as a unit of systemd")
@@ -174,7 +174,7 @@ func checkStoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    serve.CheckCommand,
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArguments,
 		RunE:   func(*cobra.Command, []string) error { return serve.Check(version) },
 	}
 }

@@ -319,7 +319,7 @@ func TestServeReload(t *testing.T) {
 	folder := filepath.Join(diskDir(t), "later", "file")
 	reload("serve.threads = 3\nwriteback.file = \""+folder+"\"\n", `writeback.file: "`+folder+`", stays "": zpool: backing file: open `)
 	o := call(t, "status", "--settings", "--socket", socketOf(state))
-	mustContain(t, o.out, `writeback.file                     ""                       live     as before; `+file+`:2 says "`+folder+`"`)
+	mustContain(t, o.out, `writeback.file                 ""                           live           as before; `+file+`:2 says "`+folder+`"`)
 	mustBeFine(t, call(t, "restart", "--socket", socketOf(state))) // which does not make it so
 	o = call(t, "reload", "--socket", socketOf(state))
 	if o.code != exitMachine || !strings.Contains(o.errors, `writeback.file stays "", not "`+folder+`": zpool: backing file: open `) {

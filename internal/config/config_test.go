@@ -240,7 +240,7 @@ func TestWith(t *testing.T) {
 	got := Diff(c, must(t, d, err))
 	want := []Change{
 		{"swap.priority", "100", "7", Stop}, {"pool.max_pool_size", `""`, `"1GiB"`, Live},
-		{"pool.compressor", `"minlz"`, `"zstd:3"`, Live}, {"log.level", `"info"`, `"warn"`, Live},
+		{"pool.compressor", `"minlz"`, `"zstd:3"`, Restart}, {"log.level", `"info"`, `"warn"`, Live},
 	}
 	if !slices.Equal(got, want) || len(Diff(c, c)) != 0 {
 		t.Errorf("%v, want %v", got, want)

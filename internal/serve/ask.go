@@ -96,7 +96,7 @@ func (d *Daemon) Settings() (list []control.Setting) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.config.Settings() {
-		one := control.Setting{Key: s.Key, Value: s.Value, Origin: s.From.String(), Live: live[s.Key] != nil}
+		one := control.Setting{Key: s.Key, Value: s.Value, Origin: s.From.String(), Live: live[s.Key] != nil, Needs: s.Change.String()}
 		if inForce, ok := d.pending[s.Key]; ok {
 			one.Value, one.Origin = inForce, fmt.Sprintf("as before; %s says %s", s.From, s.Value)
 		}

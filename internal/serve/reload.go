@@ -11,8 +11,9 @@ import (
 	"github.com/zswapd/zswapd/internal/config"
 )
 
-// live are the settings that can change while we serve, and how. The others take a successor, or a stop.
+// live are the settings that can change while we serve, and how: those that config says so of. The others take a successor, or a stop.
 var live = map[string]func(d *Daemon, c *config.Config) error{
+	"swap.behind_zswap":             func(*Daemon, *config.Config) error { return nil }, // it is for zswapd doctor
 	"pool.max_pool_percent":         (*Daemon).setPool,
 	"pool.max_pool_size":            (*Daemon).setPool,
 	"pool.allow_over_half":          func(*Daemon, *config.Config) error { return nil }, // it only bounds the two above
@@ -83,8 +84,6 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 			} else {
 				one.applied = true
 			}
-		} else if one.Need == config.Live {
-			one.Need = config.Restart
 		}
 		if one.applied {
 			delete(pending, one.Key)

@@ -152,6 +152,20 @@ func FuzzReadSaved(f *testing.F) {
 	})
 }
 
+// What config says can change live is what does, and nothing else.
+func TestLive(t *testing.T) {
+	for _, s := range mustConfig(t).Settings() {
+		if (s.Change == config.Live) != (live[s.Key] != nil) {
+			t.Errorf("a change of %s needs %s, it is said; can be done live: %t", s.Key, s.Change, live[s.Key] != nil)
+		}
+	}
+	for key := range live {
+		if !slices.ContainsFunc(mustConfig(t).Settings(), func(s config.Setting) bool { return s.Key == key }) {
+			t.Errorf("no setting: %s", key)
+		}
+	}
+}
+
 // The lock is one daemon's at a time, and says whose.
 func TestInstance(t *testing.T) {
 	dir := t.TempDir()
