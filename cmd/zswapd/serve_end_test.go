@@ -95,6 +95,35 @@ func TestServeRefusesToStop(t *testing.T) {
 	}
 }
 
+// TestServeRefusesToStopForCgroup: what the limit of a cgroup has no room for stays swapped out, too, or its programs would be killed.
+func TestServeRefusesToStopForCgroup(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	s.wait("to have pages", func() bool { l.GoesOn(t); return s.used() > 16<<20 })
+	for _, name := range []string{"stop", "drain"} {
+		o := call(t, name, "--socket", socketOf(state))
+		if o.code != exitRefused || !strings.Contains(o.errors, "to programs of the cgroup /") || !strings.Contains(o.errors, "whose limit leaves room for") {
+			t.Errorf("%s: exit code %d, %q, %q", name, o.code, o.out, o.errors)
+		}
+	}
+	noErr(t, kill(s.serving(), syscall.SIGTERM))
+	s.wait("to refuse", func() bool { return s.says("refused to turn swap off") && s.says("It goes on serving; ") })
+	l.GoesOn(t)
+	if s.used() == 0 {
+		t.Fatal("it stopped all the same")
+	}
+	l.Freeze(t) // it may have as much as it likes
+	r := s.record()
+	mustContain(t, call(t, "stop", "--socket", socketOf(state)).out, "stopped: swap is off")
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	thaw(t, l)
+	if l.StrayKills > 0 {
+		t.Logf("the kernel killed the workload %d times", l.StrayKills)
+	}
+}
+
 // TestServeSwappedOffByOthers: whoever turns swap off in our place, as systemd does at shutdown, ends the daemon and its keeper, in
 // the same order as a stop.
 func TestServeSwappedOffByOthers(t *testing.T) {
