@@ -347,6 +347,8 @@ func TestServeReload(t *testing.T) {
 	reload("pool.accept_threshold_percent = 80\nserve.threads = 3\nwriteback.file = \"/no/such\"\n", `writeback.file: "/no/such", stays "": zpool: backing file: open /no/such`)
 	folder := filepath.Join(diskDir(t), "later", "file")
 	reload("serve.threads = 3\nwriteback.file = \""+folder+"\"\n", `writeback.file: "`+folder+`", stays "": zpool: backing file: open `)
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, "note         serve.threads is 0, and 3 in the configuration: that takes a restart\n",
+		`note         writeback.file is "", and "`+folder+`" in the configuration, which could not be had: zswapd reload tries again`)
 	o := call(t, "status", "--settings", "--socket", socketOf(state))
 	mustContain(t, o.out, `writeback.file                 ""                           live           as before; `+file+`:2 says "`+folder+`"`)
 	mustBeFine(t, call(t, "restart", "--socket", socketOf(state))) // which does not make it so
@@ -362,6 +364,8 @@ func TestServeReload(t *testing.T) {
 	}
 	reload("pool.accept_threshold_percent = 800\nnonsense = 1\n", "the old one stays in force")
 	mustContain(t, s.log.String(), file+":1: pool.accept_threshold_percent = 800", file+":2: nonsense")
+	broken := "the configuration is broken, so an older one is in force: " + file + ":1: pool.accept_threshold_percent = 800: want a share of 1 to 100 percent, such as 40 or \"40%\" (and 1 more)"
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, broken)
 	was := s.serving()
 	noErr(t, kill(was, syscall.SIGKILL))
 	now := s.replaced(was)
@@ -370,6 +374,11 @@ func TestServeReload(t *testing.T) {
 	mustContain(t, o.out, "writeback.file", "saved by the daemon before") // not of the file, which says something else
 	if strings.Contains(o.out, "set at run time") || strings.Contains(o.out, file) {
 		t.Errorf("where they came from:\n%s", o.out)
+	}
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, broken)
+	reload("serve.threads = 3\n", `writeback.file: "", was "`+folder+`"`)
+	if o = call(t, "status", "--socket", socketOf(state)); strings.Contains(o.out, "broken") || strings.Contains(o.out, "in the configuration") {
+		t.Errorf("all is well again:\n%s", o.out)
 	}
 	if n := threadsNamed(t, now); n < 3 {
 		t.Errorf("the next one has %d threads", n)

@@ -35,19 +35,25 @@ func (d *Daemon) Info() control.Info {
 	if i.State == StateDrained {
 		i.Door.Device = ""
 	}
-	for _, key := range d.pendingKeys() {
-		i.Warnings = append(i.Warnings, "the configuration has another "+key+" than is in force: it takes a restart, or a stop and a start")
-	}
+	i.Warnings = append(i.Warnings, d.notInForce()...)
 	return i
 }
 
-// pendingKeys returns the settings that are not in force, in order. d.mu is held.
-func (d *Daemon) pendingKeys() (keys []string) {
-	for key := range d.pending {
-		keys = append(keys, key)
+// notInForce says what of the configuration is not in force, and what it takes. d.mu is held.
+func (d *Daemon) notInForce() (lines []string) {
+	if d.broken != "" {
+		lines = append(lines, "the configuration is broken, so an older one is in force: "+d.broken)
 	}
-	slices.Sort(keys)
-	return keys
+	for _, s := range d.config.Settings() {
+		inForce, ok := d.pending[s.Key]
+		switch {
+		case ok && s.Change == config.Live: // the log has why
+			lines = append(lines, fmt.Sprintf("%s is %s, and %s in the configuration, which could not be had: zswapd reload tries again", s.Key, inForce, s.Value))
+		case ok:
+			lines = append(lines, fmt.Sprintf("%s is %s, and %s in the configuration: that takes a %s", s.Key, inForce, s.Value, s.Change))
+		}
+	}
+	return lines
 }
 
 // Stats returns all numbers.

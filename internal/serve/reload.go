@@ -57,6 +57,7 @@ func (c change) String() string {
 // reload reads the configuration anew. One that is broken changes nothing.
 func (d *Daemon) reload() ([]change, error) {
 	c, err := d.o.Load()
+	d.setBroken(err)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			d.log.Error(strings.TrimSpace(line))
@@ -65,6 +66,18 @@ func (d *Daemon) reload() ([]change, error) {
 		return nil, fmt.Errorf("the configuration is broken, so the old one stays in force: %w", err)
 	}
 	return d.apply(c), nil
+}
+
+// setBroken notes what is wrong with the configuration, for people: its first mistake.
+func (d *Daemon) setBroken(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken = ""; err != nil {
+		first, rest, more := strings.Cut(err.Error(), "\n")
+		if d.broken = first; more {
+			d.broken += fmt.Sprintf(" (and %d more)", strings.Count(rest, "\n")+1)
+		}
+	}
 }
 
 // apply applies what can change at once. Of the rest it says what it takes.
