@@ -38,7 +38,7 @@ func (d *Daemon) Stop(ctx context.Context, force bool) error {
 func refusal(err error) error {
 	var room *swapdev.NoRoomError
 	if errors.As(err, &room) {
-		return fmt.Errorf("%w: %w; --force does it all the same, and the kernel ends programs until there is room", control.ErrRefused, err)
+		return fmt.Errorf("%w: %w; --force does it all the same, and the kernel ends programs until there is room", control.ErrRefused, room)
 	}
 	if errors.Is(err, ErrBusy) || errors.Is(err, ErrEnding) {
 		return fmt.Errorf("%w: %w", control.ErrRefused, err)
