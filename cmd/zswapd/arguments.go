@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,5 +32,10 @@ func subcommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return run.UsageError{Err: fmt.Errorf("unknown command %q for %q; see %s --help", args[0], c.CommandPath(), c.CommandPath())}
+	mean := ""
+	c.SuggestionsMinimumDistance = 2 // letters
+	if list := c.SuggestionsFor(args[0]); len(list) > 0 {
+		mean = "; do you mean " + strings.Join(list, ", or ") + "?"
+	}
+	return run.UsageError{Err: fmt.Errorf("unknown command %q for %q%s; see %s --help", args[0], c.CommandPath(), mean, c.CommandPath())}
 }

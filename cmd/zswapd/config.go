@@ -30,17 +30,15 @@ func configCommand() *cobra.Command {
 func loadConfig(args []string, ram size) (*config.Config, error) {
 	path := config.DefaultPath
 	if len(args) > 0 {
-		path = args[0]
+		if path = args[0]; path == "" {
+			return nil, run.UsageError{Err: errors.New("the name of the file is empty")}
+		}
 	}
 	if ram == 0 {
 		ram = size(machine.Describe().MemoryBytes)
 	}
 	c, err := config.Load(path, int64(ram))
-	var problems config.Problems
-	if errors.As(err, &problems) || errors.Is(err, os.ErrNotExist) {
-		return nil, run.UsageError{Err: err}
-	}
-	return c, err
+	return c, usage(err)
 }
 
 func configCheckCommand() *cobra.Command {

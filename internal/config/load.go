@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/zswapd/zswapd/internal/report"
 )
 
 // Load reads the configuration at path with its drop-ins: see layers. The error is Problems, all there are, unless a file cannot
@@ -17,7 +19,7 @@ const minRAM = 32 << 20
 
 func load(root, path string, ram int64) (*Config, error) {
 	if ram < minRAM {
-		return nil, fmt.Errorf("config: for a machine with %d bytes of memory: want at least %s", ram, Size(minRAM))
+		return nil, fmt.Errorf("config: for a machine with %s of memory: want at least %s", report.Bytes(ram), report.Bytes(minRAM))
 	}
 	var entries []entry
 	var problems Problems
