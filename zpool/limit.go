@@ -13,7 +13,9 @@ import (
 // gives some back.
 func (p *Pool) admit() bool {
 	if !p.full.Load() {
-		if room := p.tiers.headroom.Load(); room == 0 || p.zs.InUse() <= p.a.Budget().Limit()-room {
+		used, limit := p.zs.InUse(), p.a.Budget().Limit()
+		p.tiers.alarm.look(used, limit)
+		if room := p.tiers.headroom.Load(); room == 0 || used <= limit-room {
 			return true
 		}
 		_ = p.refused(arena.ErrLimit)
@@ -52,6 +54,7 @@ func (p *Pool) refused(err error) error {
 	if !errors.Is(err, arena.ErrLimit) {
 		return ErrNoMemory
 	}
+	p.tiers.alarm.refused(p.zs.InUse(), p.a.Budget().Limit())
 	p.limitHit.Add(1)
 	p.full.Store(true)
 	p.zs.Urge()

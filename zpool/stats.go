@@ -69,7 +69,7 @@ type Stats struct {
 	PackTime                          histogram.Snapshot // the same per page
 	ColdLoadTime                      histogram.Snapshot // loads of one page that had to be unpacked
 	Ticks, Sweeps, Compactions, Trims uint64             // steps of the background
-	Warnings80, Warnings95            uint64             // times that so many percent of the limit were exceeded
+	Warnings80, Warnings95            uint64             // times that so many percent of the limit were used, or a page refused before
 
 	WrittenPages int64 // of those stored: in the backing file
 	WrittenBack  Written
@@ -156,5 +156,5 @@ func (t *tiers) stats(s *Stats) {
 	t.told.Unlock()
 	s.PackTime = t.packTime.Snapshot()
 	s.Ticks, s.Sweeps, s.Compactions, s.Trims = t.steps[actTick].Load(), t.steps[actSweep].Load(), t.steps[actCompact].Load(), t.steps[actTrim].Load()
-	s.Warnings80, s.Warnings95 = t.warnings[0].Load(), t.warnings[1].Load()
+	s.Warnings80, s.Warnings95 = t.alarm.count[0].Load(), t.alarm.count[1].Load()
 }

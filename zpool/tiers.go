@@ -19,8 +19,8 @@ type Background struct {
 	// Pressure says how short of memory the system is: the percentage of the time, of late, that somebody waited for it. It
 	// is called a few times a second at most. nil: nobody knows.
 	Pressure func() float64
-	// Warn is called when the pool has used so many percent of its limit: 80 or 95, once each until it has used less again.
-	// It is called on the goroutine that does all this, which waits. nil: nobody wants to know.
+	// Warn is called when the pool has used so many percent of its limit, 80 or 95, or refuses a page before: once each until it has
+	// used less again. It is called on a goroutine of its own, and nobody waits for it. nil: nobody wants to know.
 	Warn func(percent int)
 	// Thread, if any, is called once on the thread that does the work, which is then its own.
 	Thread func()
@@ -42,7 +42,6 @@ type tiers struct {
 	kept       int64         // ready frames that trimming has left: the reserve's
 	taken      uint64        // ready frames, when looked at last
 	asked      time.Duration // when somebody had last asked for one
-	warned     int           // percent
 	background Background
 	stop, done chan struct{}
 
@@ -53,7 +52,7 @@ type tiers struct {
 	}
 	headroom atomic.Int64  // bytes below the limit that are left for packing; 0: nobody packs
 	hotAge   atomic.Uint32 // a cold page that was used so many generations ago is hot when it is used again; 0: never
-	warnings [2]atomic.Uint64
+	alarm    alarm
 	steps    [actTrim + 1]atomic.Uint64
 	packTime histogram.Histogram // CPU time of a page
 	wakeups  chan struct{}
@@ -187,6 +186,7 @@ func (t *tiers) start(b Background) error {
 	t.background = b
 	t.stop, t.done = make(chan struct{}), make(chan struct{})
 	t.leaveHeadroomLocked()
+	t.alarm.start(b.Warn)
 	t.p.zs.Drive(t.wake)
 	go t.run(t.stop, t.done)
 	return nil
@@ -204,6 +204,7 @@ func (t *tiers) halt() {
 	t.p.zs.Drive(nil)
 	close(stop)
 	<-done
+	t.alarm.halt()
 	t.hotAge.Store(0)
 	t.headroom.Store(0)
 }
@@ -250,7 +251,8 @@ func (t *tiers) turn() (rest time.Duration, wakes bool) {
 		pressure = t.background.Pressure()
 	}
 	v, s := t.viewLocked(pressure), t.p.settings.Load()
-	t.warnLocked(v)
+	t.alarm.look(v.used, v.limit) // packing takes memory, too, and the limit may be another one
+	t.alarm.lower(v.used, v.limit)
 	d := decide(&v, s)
 	begin := t.now()
 	t.doLocked(&v, d)
@@ -332,23 +334,4 @@ func (t *tiers) leaveHeadroomLocked() {
 		room = min(max(t.p.a.Budget().Limit()/64, 4*PageSize), 64*PageSize)
 	}
 	t.headroom.Store(room)
-}
-
-// warnLocked tells who wants to know that the pool fills up.
-func (t *tiers) warnLocked(v view) {
-	for i, percent := range []int{shortPercent, fullPercent} {
-		over := v.used*100 >= v.limit*int64(percent)
-		if over && t.warned < percent {
-			t.warned = percent
-			t.warnings[i].Add(1)
-			if t.background.Warn != nil {
-				t.background.Warn(percent)
-			}
-		}
-	}
-	for t.warned > 0 && v.used*100 < v.limit*int64(t.warned-5) {
-		if t.warned -= fullPercent - shortPercent; t.warned < shortPercent {
-			t.warned = 0
-		}
-	}
 }

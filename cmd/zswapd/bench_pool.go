@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -72,14 +71,6 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 	_ = c.RegisterFlagCompletionFunc("codec", cobra.FixedCompletions(append(compressor.Names(), "all"), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("corpus", cobra.FixedCompletions(corpus.Generated(), cobra.ShellCompDirectiveDefault))
 	return c
-}
-
-// noArguments refuses arguments that are no flags.
-func noArguments(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return run.UsageError{Err: fmt.Errorf("%q: %s takes flags only; see %s --help", args[0], c.CommandPath(), c.CommandPath())}
-	}
-	return nil
 }
 
 // usage marks an error, if it is one, as the user's.

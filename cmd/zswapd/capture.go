@@ -59,7 +59,7 @@ three as well, which is where programs keep keys and passwords. Secret memory (m
   sudo zswapd capture --cgroup /system.slice -o services.bin --max 256M
   sudo zswapd capture --system -o all.bin`,
 		DisableFlagsInUseLine: true,
-		Args:                  cobra.NoArgs,
+		Args:                  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			pids, err := flags.processes(capture.CheckFile(file, force))
 			if err != nil {

@@ -17,7 +17,7 @@ func configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
 		Short: "Check and show the configuration of the service",
-		Args:  cobra.NoArgs,
+		Args:  subcommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return run.UsageError{Err: fmt.Errorf("say what to do with it: %s check, or show", c.CommandPath())}
 		},
@@ -30,17 +30,15 @@ func configCommand() *cobra.Command {
 func loadConfig(args []string, ram size) (*config.Config, error) {
 	path := config.DefaultPath
 	if len(args) > 0 {
-		path = args[0]
+		if path = args[0]; path == "" {
+			return nil, run.UsageError{Err: errors.New("the name of the file is empty")}
+		}
 	}
 	if ram == 0 {
 		ram = size(machine.Describe().MemoryBytes)
 	}
 	c, err := config.Load(path, int64(ram))
-	var problems config.Problems
-	if errors.As(err, &problems) || errors.Is(err, os.ErrNotExist) {
-		return nil, run.UsageError{Err: err}
-	}
-	return c, err
+	return c, usage(err)
 }
 
 func configCheckCommand() *cobra.Command {
@@ -51,7 +49,7 @@ func configCheckCommand() *cobra.Command {
 		Long: `Read the configuration and its drop-ins, and print every mistake: file, line, key, the value seen, and what would be
 right. Nothing is printed, and the exit code is 0, if there is none; else it is 2.`,
 		DisableFlagsInUseLine: true,
-		Args:                  cobra.MaximumNArgs(1),
+		Args:                  arguments(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			_, err := loadConfig(args, ram)
 			return err
@@ -70,7 +68,7 @@ func configShowCommand() *cobra.Command {
 		Long: `Print every key with its value, sizes computed, and behind it where the value came from: the default, or a file and its
 line. Defaults are behind a #, so the text is a configuration that says the same.`,
 		DisableFlagsInUseLine: true,
-		Args:                  cobra.MaximumNArgs(1),
+		Args:                  arguments(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := loadConfig(args, ram)
 			if err != nil {

@@ -33,8 +33,15 @@ func TestConfigCheck(t *testing.T) {
 	if code != exitUsage || out != "" || !strings.HasPrefix(errs, want) || strings.Count(errs, "\n") != 2 {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
 	}
-	if _, _, errs, code := zswapdConfig(t, "", "check", "another.toml"); code != exitUsage || !strings.Contains(errs, "accepts at most 1 arg") {
+	if _, _, errs, code := zswapdConfig(t, "", "check", "another.toml"); code != exitUsage || !strings.Contains(errs, "2 arguments: want zswapd config check [flags] [FILE]") {
 		t.Errorf("two files: exit code %d, %q", code, errs)
+	}
+	noErr(t, os.Chmod(path, 0o666))
+	for name, says := range map[string]string{path: path + " can be written by everybody; chmod o-w " + path + "\n", t.TempDir(): "is a directory\n", "": "the name of the file is empty\n"} {
+		out, err := exec.Command(binary, "config", "check", name).CombinedOutput()
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != exitUsage || !strings.HasSuffix(string(out), says) {
+			t.Errorf("config check %q: %v, %q", name, err, out)
+		}
 	}
 	// What is too large here is right on a larger machine.
 	if _, _, errs, code := zswapdConfig(t, "[swap]\nsize=\"1TiB\"\n[pool]\nmax_pool_size = \"600GiB\"\n", "check", "--ram", "1G"); code != exitUsage || !strings.Contains(errs, "more than half of the RAM (1 GiB)") {

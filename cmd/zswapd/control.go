@@ -72,12 +72,7 @@ func simple(use, short, long string, args cobra.PositionalArgs, flags func(*cobr
 	var s socket
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long + controlCodes, DisableFlagsInUseLine: true,
-		Args: func(c *cobra.Command, a []string) error {
-			if err := args(c, a); err != nil {
-				return run.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-			}
-			return nil
-		},
+		Args: args,
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.ask(c.Context(), func(ctx context.Context, cl *control.Client) error {
 				ctx, stop := context.WithTimeout(ctx, askLimit)
@@ -94,7 +89,7 @@ func simple(use, short, long string, args cobra.PositionalArgs, flags func(*cobr
 }
 
 func compactCommand() *cobra.Command {
-	return simple("compact", "Compact the pool now", "Move compressed pages together until no memory is left to be freed that way.", cobra.NoArgs, nil,
+	return simple("compact", "Compact the pool now", "Move compressed pages together until no memory is left to be freed that way.", noArguments, nil,
 		func(ctx context.Context, c *control.Client, _ []string, out io.Writer) error {
 			w, err := c.Compact(ctx)
 			return tell(out, err, "moved %s, freed %s%s\n", counted(w.Pages, "object"), control.Size(w.FreedBytes), rest(w))
@@ -102,7 +97,7 @@ func compactCommand() *cobra.Command {
 }
 
 func ageCommand() *cobra.Command {
-	return simple("age", "Make all pages older now", "Make all pages one generation older, as time would; what falls due, such as recompression, begins.", cobra.NoArgs, nil,
+	return simple("age", "Make all pages older now", "Make all pages one generation older, as time would; what falls due, such as recompression, begins.", noArguments, nil,
 		func(ctx context.Context, c *control.Client, _ []string, out io.Writer) error {
 			w, err := c.Age(ctx)
 			return tell(out, err, "all pages are one generation older; packed %s, freed %s%s\n", counted(w.Pages, "page"), control.Size(w.FreedBytes), rest(w))
@@ -111,7 +106,7 @@ func ageCommand() *cobra.Command {
 
 func writebackCommand() *cobra.Command {
 	var most size
-	return simple("writeback [--bytes SIZE]", "Write cold pages to disk now", "Write the coldest pages to the backing file.", cobra.NoArgs,
+	return simple("writeback [--bytes SIZE]", "Write cold pages to disk now", "Write the coldest pages to the backing file.", noArguments,
 		func(c *cobra.Command) { c.Flags().Var(&most, "bytes", "at most so much; without it, all that is idle") },
 		func(ctx context.Context, c *control.Client, _ []string, out io.Writer) error {
 			w, err := c.WriteBack(ctx, int64(most))
@@ -121,7 +116,7 @@ func writebackCommand() *cobra.Command {
 
 func reloadCommand() *cobra.Command {
 	return simple("reload", "Read the configuration again", "Read the configuration again and apply what can change while it serves. One that is broken changes nothing.",
-		cobra.NoArgs, nil, func(ctx context.Context, c *control.Client, _ []string, out io.Writer) error {
+		noArguments, nil, func(ctx context.Context, c *control.Client, _ []string, out io.Writer) error {
 			changes, err := c.Reload(ctx)
 			if err == nil && len(changes) == 0 {
 				_, err = fmt.Fprintln(out, "nothing has changed")
@@ -136,7 +131,7 @@ func reloadCommand() *cobra.Command {
 func setCommand() *cobra.Command {
 	return simple("set KEY=VALUE", "Change a setting", `Change a setting that can change while it serves, until the configuration is read again: zswapd reload, a restart.
 zswapd status --settings lists them.`,
-		cobra.ExactArgs(1), nil, func(ctx context.Context, c *control.Client, args []string, out io.Writer) error {
+		arguments(1, 1), nil, func(ctx context.Context, c *control.Client, args []string, out io.Writer) error {
 			key, value, ok := strings.Cut(args[0], "=")
 			if !ok || strings.TrimSpace(key) == "" {
 				return run.UsageError{Err: fmt.Errorf("%q: want KEY=VALUE, such as pool.max_pool_percent=40", args[0])}
@@ -158,7 +153,7 @@ func writeChange(out io.Writer, c control.Change) (err error) {
 	case c.Applied:
 		_, err = fmt.Fprintf(out, "%s is %s, was %s\n", c.Key, c.New, c.Old)
 	default:
-		_, err = fmt.Fprintf(out, "%s stays %s: %s takes a restart\n", c.Key, c.Old, c.New)
+		_, err = fmt.Fprintf(out, "%s stays %s: %s takes a %s\n", c.Key, c.Old, c.New, c.Needs)
 	}
 	return err
 }

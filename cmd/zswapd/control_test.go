@@ -100,7 +100,7 @@ func TestControl(t *testing.T) {
 		st.LatencyNS.Fault.P50 == 0 || st.CPU.UserSeconds+st.CPU.SystemSeconds == 0 || st.OwnBytes < 1<<20 || st.OwnBytes > 1<<30 {
 		t.Errorf("exit code %d, status %+v", o.code, st)
 	}
-	mustContain(t, ask("status", "--settings").out, "pool.accept_threshold_percent      90                       live     default")
+	mustContain(t, ask("status", "--settings").out, "pool.accept_threshold_percent  90                           live           default")
 	mustContain(t, ask("status", "--events").out, "serving 256 MiB of swap on "+s.device)
 	if code, text := curl(t, socket, "/metrics"); code != 200 || !strings.Contains(text, "\nzswapd_stored_pages ") || !strings.Contains(text, `zswapd_state{state="serving"} 1`) {
 		t.Errorf("metrics: %d\n%s", code, text)
@@ -119,21 +119,25 @@ func TestControl(t *testing.T) {
 		says string
 	}{
 		{[]string{"set", "pool.accept_threshold_percent=800"}, exitUsage, "1 to 100"},
-		{[]string{"set", "pool.no_such_key=1"}, exitUsage, "no_such_key"},
-		{[]string{"set", "swap.size=1GiB"}, exitUsage, "cannot change while it is served"},
+		{[]string{"set", "pool.no_such_key=1"}, exitUsage, "pool.no_such_key = 1: no such key"},
+		{[]string{"set", "swap.size=1GiB"}, exitUsage, "swap.size cannot change while it is served: write it to the configuration; it takes a stop and start"},
+		{[]string{"set", "pool.compressor=lz4"}, exitUsage, "pool.compressor cannot change while it is served: write it to the configuration; it takes a restart"},
+		{[]string{"compact", "extra"}, exitUsage, `"extra": zswapd compact takes flags only; see zswapd compact --help`},
 		{[]string{"set", "writeback.file=/no/such"}, exitUsage, `writeback.file stays "": zpool: backing file: open /no/such: no such file or directory`},
 		{[]string{"set", "writeback.file=/etc/passwd"}, exitUsage, "bytes that are not ours"},
 		{[]string{"set", "nothing"}, exitUsage, "want KEY=VALUE"},
-		{[]string{"set"}, exitUsage, "accepts 1 arg"},
+		{[]string{"set"}, exitUsage, "0 arguments: want zswapd set KEY=VALUE; see zswapd set --help"},
 		{[]string{"writeback", "--bytes", "0"}, exitUsage, "is no size"},
 		{[]string{"status", "--watch=1ns"}, exitUsage, "100ms at least"},
 		{[]string{"upgrade", "--binary", "/bin/true"}, exitRefused, "cannot take over"},
+		{[]string{"upgrade", "--binary", "/etc/passwd"}, exitRefused, "so this one goes on: fork/exec /etc/passwd: permission denied\n"},
+		{[]string{"upgrade", "--binary", "/etc"}, exitUsage, "--binary: /etc is a folder"},
 	} {
 		if o := ask(c.args...); o.code != c.code || !strings.Contains(o.errors, c.says) {
 			t.Errorf("%v: exit code %d, %q", c.args, o.code, o.errors)
 		}
 	}
-	mustContain(t, ask("status", "--settings").out, `writeback.file                     ""                       live     default`)
+	mustContain(t, ask("status", "--settings").out, `writeback.file                 ""                           live           default`)
 	for _, args := range [][]string{{"compact"}, {"stop", "--force"}, {"drain"}, {"set", "pool.accept_threshold_percent=1"}, {"reload"}, {"age"}, {"writeback"}, {"restart"}} {
 		if o := asStranger(t, socket, true, args...); o.code != exitDenied || !strings.Contains(o.errors, "only root may do that") {
 			t.Errorf("%v as one of the group: exit code %d, %q", args, o.code, o.errors)

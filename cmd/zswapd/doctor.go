@@ -20,8 +20,8 @@ func doctorCommand(code *int) *cobra.Command {
 		Use:   "doctor",
 		Short: "Look for what stands in the way of swap to zswapd, and say what mends it",
 		Long: `Look at the kernel, its settings, other swap, privileges and the service, and print what was found: each with the command
-that mends it. Nothing is changed. The exit code is 0 if there is nothing to mend, else 1.`,
-		Args: cobra.NoArgs,
+that mends it. Nothing is changed. The exit code is 0 if there is nothing to mend or to consider, else 1.`,
+		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			f := doctor.Collect("/")
 			c, err := config.Load(file, f.RAM)

@@ -25,7 +25,7 @@ notice nothing. Stacks, locked memory and memory that is not to be dumped are le
   sudo zswapd estimate --pid $(pidof java)
   sudo zswapd estimate --cgroup /system.slice --json -`,
 		DisableFlagsInUseLine: true,
-		Args:                  cobra.NoArgs,
+		Args:                  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			out, bad := newOutputs(output{"--json", file})
 			pids, err := flags.processes(bad)

@@ -35,6 +35,8 @@ func main() {
 		Short:         "Compressed swap in memory, from user space",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          subcommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return run.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
@@ -65,7 +67,7 @@ func exitCode(err error) int {
 		return 128 + int(interrupted.Signal)
 	}
 	var usage run.UsageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "accepts ") {
+	if errors.As(err, &usage) {
 		return exitUsage
 	}
 	if code := controlCode(err); code != 0 {

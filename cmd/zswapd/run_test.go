@@ -126,6 +126,8 @@ func TestBadInput(t *testing.T) {
 		code int
 		says string
 	}{
+		{[]string{"statsu"}, exitUsage, `unknown command "statsu" for "zswapd"; do you mean status?; see zswapd --help`},
+		{[]string{"config", "sho"}, exitUsage, `unknown command "sho" for "zswapd config"; do you mean show?; see zswapd config --help`},
 		{[]string{"run", "--memory", "12X"}, exitUsage, `"12X" is no size`},
 		{[]string{"run", "--memory", "-1M"}, exitUsage, `"-1M" is no size`},
 		{[]string{"run", "--memory", "1M"}, exitUsage, "--memory 1 MiB"},

@@ -42,7 +42,7 @@ func serveCommand(code *int) *cobra.Command {
 		Long:  serveLong,
 		Example: `  sudo zswapd serve --keeper
   sudo zswapd serve --keeper --set door=fuse --set swap.size=8GiB`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(*cobra.Command, []string) (err error) {
 			if os.Geteuid() != 0 {
 				return errors.New("only root may serve swap: run it with sudo, or as a unit of systemd")
@@ -89,7 +89,7 @@ type serveFlags struct {
 func (o *serveFlags) load() (*config.Config, error) {
 	c, err := config.Load(o.config, machine.Describe().MemoryBytes)
 	if err == nil && len(o.set) > 0 {
-		c, err = c.With(o.set...)
+		c, err = c.With("--set", o.set...)
 	}
 	var problems config.Problems
 	if errors.As(err, &problems) || errors.Is(err, os.ErrNotExist) {
@@ -174,7 +174,7 @@ func checkStoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    serve.CheckCommand,
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArguments,
 		RunE:   func(*cobra.Command, []string) error { return serve.Check(version) },
 	}
 }

@@ -95,6 +95,35 @@ func TestServeRefusesToStop(t *testing.T) {
 	}
 }
 
+// TestServeRefusesToStopForCgroup: what the limit of a cgroup has no room for stays swapped out, too, or its programs would be killed.
+func TestServeRefusesToStopForCgroup(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper")
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	s.wait("to have pages", func() bool { l.GoesOn(t); return s.used() > 16<<20 })
+	for _, name := range []string{"stop", "drain"} {
+		o := call(t, name, "--socket", socketOf(state))
+		if o.code != exitRefused || !strings.HasPrefix(o.errors, "zswapd: refused: swapdev: swapoff would bring back ") || !strings.Contains(o.errors, "to programs of the cgroup /") || !strings.Contains(o.errors, "whose limit leaves room for") {
+			t.Errorf("%s: exit code %d, %q, %q", name, o.code, o.out, o.errors)
+		}
+	}
+	noErr(t, kill(s.serving(), syscall.SIGTERM))
+	s.wait("to refuse", func() bool { return s.says("refused to turn swap off") && s.says("It goes on serving; ") })
+	l.GoesOn(t)
+	if s.used() == 0 {
+		t.Fatal("it stopped all the same")
+	}
+	l.Freeze(t) // it may have as much as it likes
+	r := s.record()
+	mustContain(t, call(t, "stop", "--socket", socketOf(state)).out, "stopped: swap is off")
+	s.hasEnded(0)
+	s.nothingLeft(r)
+	thaw(t, l)
+	if l.StrayKills > 0 {
+		t.Logf("the kernel killed the workload %d times", l.StrayKills)
+	}
+}
+
 // TestServeSwappedOffByOthers: whoever turns swap off in our place, as systemd does at shutdown, ends the daemon and its keeper, in
 // the same order as a stop.
 func TestServeSwappedOffByOthers(t *testing.T) {
@@ -241,6 +270,9 @@ func TestServeStraySignal(t *testing.T) {
 	l, was := loadtest.Start(t, newState(t), binary, workloadName), s.serving()
 	s.wait("to have a standby", func() bool { return len(s.processes()) == 3 })
 	time.Sleep(500 * time.Millisecond) // it has what it takes
+	for _, pid := range append(s.processes(), s.cmd.Process.Pid) {
+		noErr(t, syscall.Kill(pid, syscall.SIGQUIT)) // Ctrl-\ in a terminal
+	}
 	for _, pid := range s.processes() {
 		if pid != was && pid != s.cmd.Process.Pid {
 			noErr(t, syscall.Kill(pid, syscall.SIGUSR2))
@@ -318,8 +350,10 @@ func TestServeReload(t *testing.T) {
 	reload("pool.accept_threshold_percent = 80\nserve.threads = 3\nwriteback.file = \"/no/such\"\n", `writeback.file: "/no/such", stays "": zpool: backing file: open /no/such`)
 	folder := filepath.Join(diskDir(t), "later", "file")
 	reload("serve.threads = 3\nwriteback.file = \""+folder+"\"\n", `writeback.file: "`+folder+`", stays "": zpool: backing file: open `)
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, "note         serve.threads is 0, and 3 in the configuration: that takes a restart\n",
+		`note         writeback.file is "", and "`+folder+`" in the configuration, which could not be had: zswapd reload tries again`)
 	o := call(t, "status", "--settings", "--socket", socketOf(state))
-	mustContain(t, o.out, `writeback.file                     ""                       live     before`)
+	mustContain(t, o.out, `writeback.file                 ""                           live           as before; `+file+`:2 says "`+folder+`"`)
 	mustBeFine(t, call(t, "restart", "--socket", socketOf(state))) // which does not make it so
 	o = call(t, "reload", "--socket", socketOf(state))
 	if o.code != exitMachine || !strings.Contains(o.errors, `writeback.file stays "", not "`+folder+`": zpool: backing file: open `) {
@@ -333,10 +367,22 @@ func TestServeReload(t *testing.T) {
 	}
 	reload("pool.accept_threshold_percent = 800\nnonsense = 1\n", "the old one stays in force")
 	mustContain(t, s.log.String(), file+":1: pool.accept_threshold_percent = 800", file+":2: nonsense")
+	broken := "the configuration is broken, so an older one is in force: " + file + ":1: pool.accept_threshold_percent = 800: want a share of 1 to 100 percent, such as 40 or \"40%\" (and 1 more)"
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, broken)
 	was := s.serving()
 	noErr(t, kill(was, syscall.SIGKILL))
 	now := s.replaced(was)
 	s.wait("to complain again", func() bool { return strings.Count(s.log.String(), "the old one stays in force") == 2 })
+	o = call(t, "status", "--settings", "--socket", socketOf(state))
+	mustContain(t, o.out, "writeback.file", "saved by the daemon before") // not of the file, which says something else
+	if strings.Contains(o.out, "set at run time") || strings.Contains(o.out, file) {
+		t.Errorf("where they came from:\n%s", o.out)
+	}
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, broken)
+	reload("serve.threads = 3\n", `writeback.file: "", was "`+folder+`"`)
+	if o = call(t, "status", "--socket", socketOf(state)); strings.Contains(o.out, "broken") || strings.Contains(o.out, "in the configuration") {
+		t.Errorf("all is well again:\n%s", o.out)
+	}
 	if n := threadsNamed(t, now); n < 3 {
 		t.Errorf("the next one has %d threads", n)
 	}
@@ -354,12 +400,15 @@ func threadsNamed(t *testing.T, pid int) int {
 // TestServeRefusals: what cannot work is told in one line.
 func TestServeRefusals(t *testing.T) {
 	needRoot(t)
-	state := newState(t)
+	state, open := newState(t), newState(t)
+	noErr(t, os.Chmod(open, 0o777))
+	t.Cleanup(func() { noErr(t, os.Chmod(open, 0o700)) })
 	for _, c := range []struct {
 		args []string
 		code int
 		says string
 	}{
+		{[]string{"--state", open, "--set", "door=fuse"}, exitMachine, "state folder " + open + " (owner 0, mode 777): want it owned by 0"},
 		{[]string{"--config", "/no/such/file"}, exitUsage, "/no/such/file: file does not exist"},
 		{[]string{"--set", "swap.size=12parsecs"}, exitUsage, "swap.size = "},
 		{[]string{"--keeper", "--set", "door=window"}, exitUsage, "door = "},
@@ -384,7 +433,9 @@ func TestServeRefusals(t *testing.T) {
 	if err == nil || string(out) != "zswapd: only root may serve swap: run it with sudo, or as a unit of systemd\n" {
 		t.Errorf("without root: %v, %q", err, out)
 	}
-	if left, _ := os.ReadDir(state); len(left) > 0 {
-		t.Errorf("left in the state folder: %v", left)
+	for _, dir := range []string{state, open} {
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("left in the state folder: %v", left)
+		}
 	}
 }

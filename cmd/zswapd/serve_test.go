@@ -81,7 +81,7 @@ func serveKilled(t *testing.T, kills int, standby bool, args ...string) {
 		t.Errorf("the kernel says %q", lines)
 	}
 	s.stop()
-	mustContain(t, s.log.String(), "serving "+s.device+" again", "was ended by killed: ")
+	mustContain(t, s.log.String(), "serving "+s.device+" again", "was ended by signal 9 (killed): ")
 	if ready := strings.Count(s.log.String(), "which was ready, goes on"); standby && ready == 0 {
 		t.Error("no standby went on")
 	} else if standby {

@@ -33,7 +33,7 @@ configuration names (control.group).` + controlCodes,
   zswapd status --watch
   zswapd status --json | jq .saved_bytes`,
 		DisableFlagsInUseLine: true,
-		Args:                  cobra.NoArgs,
+		Args:                  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.settings && f.events {
 				return run.UsageError{Err: errors.New("--settings and --events: one at a time")}
@@ -111,11 +111,7 @@ func (f *statusFlags) write(err error, v any, people func(io.Writer) error) erro
 func writeSettings(out io.Writer, list []control.Setting) error {
 	var failed error
 	for _, s := range list {
-		how := "restart"
-		if s.Live {
-			how = "live"
-		}
-		_, err := fmt.Fprintf(out, "%-34s %-24s %-8s %s\n", s.Key, s.Value, how, s.Origin)
+		_, err := fmt.Fprintf(out, "%-30s %-28s %-14s %s\n", s.Key, s.Value, s.Needs, s.Origin)
 		failed = errors.Join(failed, err)
 	}
 	return failed

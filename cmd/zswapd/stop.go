@@ -39,7 +39,7 @@ func endCommand(name, short, long string, begin func(*control.Client, context.Co
 	var s socket
 	var force, noWait bool
 	c := &cobra.Command{
-		Use: name + " [--force] [--no-wait]", Short: short, Long: long + controlCodes, DisableFlagsInUseLine: true, Args: cobra.NoArgs,
+		Use: name + " [--force] [--no-wait]", Short: short, Long: long + controlCodes, DisableFlagsInUseLine: true, Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.ask(c.Context(), func(ctx context.Context, cl *control.Client) error {
 				before, err := cl.Info(ctx)

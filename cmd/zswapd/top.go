@@ -25,7 +25,7 @@ func topCommand() *cobra.Command {
 		Long: `Watch what the daemon does: what it saves, how full it is, where the pages are, and graphs of ratio, memory, traffic, the time of
 faults and compaction. Keys: q quit, p pause, c compact, a age, w write back 64 MiB; the last three are for root.` + controlCodes,
 		DisableFlagsInUseLine: true,
-		Args:                  cobra.NoArgs,
+		Args:                  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if every < 100*time.Millisecond {
 				return run.UsageError{Err: fmt.Errorf("--every=%v: want 100ms at least", every)}

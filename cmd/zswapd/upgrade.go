@@ -24,12 +24,15 @@ func upgradeCommand() *cobra.Command {
 		Long: `Ask the running service to hand over to another program: by default to its own file, where a package has put a new one. That
 is run beside it first, and asked whether it can read the store; if not, it says so, and the old one goes on. Else it
 takes over. Who swaps meanwhile waits some milliseconds, and nothing is swapped in.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if binary != "" {
 				path, err := filepath.Abs(binary)
 				if err == nil {
-					_, err = os.Stat(path)
+					var info os.FileInfo
+					if info, err = os.Stat(path); err == nil && info.IsDir() {
+						err = fmt.Errorf("%s is a folder", path)
+					}
 				}
 				if err != nil {
 					return run.UsageError{Err: fmt.Errorf("--binary: %w", err)}
@@ -50,7 +53,7 @@ func restartCommand() *cobra.Command {
 		Use:   "restart",
 		Short: "Start the running service anew, with swap on",
 		Long:  "Replace the running service by its own program anew, which goes by the configuration as it is now: what zswapd upgrade does.",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE:  func(c *cobra.Command, _ []string) error { return replace(c.Context(), socket, "") },
 	}
 	c.Flags().StringVar(&socket, "socket", control.DefaultPath, "of the service")

@@ -230,17 +230,17 @@ func TestFiles(t *testing.T) {
 func TestWith(t *testing.T) {
 	c, err := Load("", 4*gib)
 	c = must(t, c, err)
-	_, err = c.With("pool.max_pool_size = ram / 4", `log.level="debug"`, "pool.compressor=zstd:3", "swap.priority=7", "recompress.idle_after=")
-	if err == nil || err.Error() != `set at run time (5): recompress.idle_after = "": want a time from 1s to 720h, such as "10s", "5m" or "1h30m"` {
+	_, err = c.With("--set", "pool.max_pool_size = ram / 4", `log.level="debug"`, "pool.compressor=zstd:3", "swap.priority=7", "recompress.idle_after=")
+	if err == nil || err.Error() != `--set: recompress.idle_after = "": want a time from 1s to 720h, such as "10s", "5m" or "1h30m"` {
 		t.Error(err)
 	}
-	d, err := c.With("pool.max_pool_size = ram / 4", `log.level="debug"`, "pool.compressor=zstd:3", "swap.priority=7")
+	d, err := c.With("--set", "pool.max_pool_size = ram / 4", `log.level="debug"`, "pool.compressor=zstd:3", "swap.priority=7")
 	d = must(t, d, err)
-	d, err = d.With("log.level=warn")
+	d, err = d.With("set at run time", "log.level=warn")
 	got := Diff(c, must(t, d, err))
 	want := []Change{
 		{"swap.priority", "100", "7", Stop}, {"pool.max_pool_size", `""`, `"1GiB"`, Live},
-		{"pool.compressor", `"minlz"`, `"zstd:3"`, Live}, {"log.level", `"info"`, `"warn"`, Live},
+		{"pool.compressor", `"minlz"`, `"zstd:3"`, Restart}, {"log.level", `"info"`, `"warn"`, Live},
 	}
 	if !slices.Equal(got, want) || len(Diff(c, c)) != 0 {
 		t.Errorf("%v, want %v", got, want)
@@ -249,7 +249,7 @@ func TestWith(t *testing.T) {
 		t.Error(s)
 	}
 	for _, bad := range []string{"", "log.level", "=", "nonsense=1", "log.level=debug\nswap.priority=3", "[log]=1", "log.level='", "a.b=c=d", "swap={size=\"1GiB\",priority=3}"} {
-		if _, err := c.With(bad); err == nil {
+		if _, err := c.With("--set", bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}

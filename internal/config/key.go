@@ -92,7 +92,7 @@ func unknown(name string) string {
 		if k[strings.LastIndexByte(k, '.')+1:] == last { // the right word in the wrong table
 			return "no such key; do you mean " + k + "?"
 		}
-		if d := distance(name, k); d < least {
+		if d := distance(name, k); d < least && 2*d < len(name) {
 			best, least = k, d
 		}
 	}

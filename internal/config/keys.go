@@ -35,10 +35,10 @@ it holds. It never takes more than swap.size.`),
 		`The pool may take more than half of the RAM. What it takes nobody else can have, and it is never swapped out.`),
 	setting("pool.accept_threshold_percent", `90`, Live, percent(1), func(c *Config) *int { return &c.Pool.AcceptThresholdPercent },
 		`A pool that hit its limit takes no page until it is back at this share of it.`),
-	setting("pool.compressor", `"minlz"`, Live, codec(""), func(c *Config) *string { return &c.Pool.Compressor },
+	setting("pool.compressor", `"minlz"`, Restart, codec(""), func(c *Config) *string { return &c.Pool.Compressor },
 		`The codec of pages that come in: none, lz4, lz4hc[:1-9], s2, minlz[:0-3], zstd[:1-22]. What is stored stays
 as it is. zswapd estimate says what each would come to on this machine.`),
-	setting("pool.wipe_on_free", `false`, Restart, boolean, func(c *Config) *bool { return &c.Pool.WipeOnFree },
+	setting("pool.wipe_on_free", `false`, Live, boolean, func(c *Config) *bool { return &c.Pool.WipeOnFree },
 		`Memory of pages that are gone is overwritten at once. Costs a write of each object that is freed.`),
 
 	setting("recompress.codec", `"zstd"`, Live, codec("zstd"), func(c *Config) *string { return &c.Recompress.Codec },

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/zswapd/zswapd/internal/report"
 )
 
 // Load reads the configuration at path with its drop-ins: see layers. The error is Problems, all there are, unless a file cannot
@@ -17,7 +19,7 @@ const minRAM = 32 << 20
 
 func load(root, path string, ram int64) (*Config, error) {
 	if ram < minRAM {
-		return nil, fmt.Errorf("config: for a machine with %d bytes of memory: want at least %s", ram, Size(minRAM))
+		return nil, fmt.Errorf("config: for a machine with %s of memory: want at least %s", report.Bytes(ram), report.Bytes(minRAM))
 	}
 	var entries []entry
 	var problems Problems
@@ -39,12 +41,12 @@ func load(root, path string, ram int64) (*Config, error) {
 }
 
 // With returns c with more settings, each KEY=VALUE as in a file; the quotes of a string may be left out. They come after all
-// files. The error is Problems; c stays as it is.
-func (c *Config) With(settings ...string) (*Config, error) {
+// files; by says where they are from instead, in words. The error is Problems; c stays as it is.
+func (c *Config) With(by string, settings ...string) (*Config, error) {
 	entries := slices.Clone(c.entries)
 	var problems Problems
 	for i, s := range settings {
-		at := Origin{Line: i + 1}
+		at := Origin{Line: i + 1, By: by}
 		name, value, ok := strings.Cut(s, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if !ok || name == "" {

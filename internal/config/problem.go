@@ -9,8 +9,9 @@ import (
 
 // Origin is where a value came from. The zero Origin is the default.
 type Origin struct {
-	File string `json:"file,omitempty"` // "" for a value that was set while we run
+	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"` // from 1 on; 0 for the default
+	By   string `json:"by,omitempty"`   // of a value that is from no file: who set it, such as "--set"; Line counts those
 }
 
 func (o Origin) String() string {
@@ -18,7 +19,7 @@ func (o Origin) String() string {
 	case o.Line == 0:
 		return "default"
 	case o.File == "":
-		return fmt.Sprintf("set at run time (%d)", o.Line)
+		return o.By
 	}
 	return fmt.Sprintf("%s:%d", o.File, o.Line)
 }

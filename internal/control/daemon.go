@@ -93,8 +93,9 @@ type Door struct {
 type Setting struct {
 	Key    string `json:"key"`
 	Value  string `json:"value"`
-	Origin string `json:"origin"` // default, FILE:LINE, or set
+	Origin string `json:"origin"` // "default", FILE:LINE, or who set it, in words
 	Live   bool   `json:"live"`   // can be changed without a restart
+	Needs  string `json:"needs"`  // what a change needs: "live", "restart" or "stop and start"
 }
 
 // Change is what became of a setting.
@@ -104,6 +105,7 @@ type Change struct {
 	New     string `json:"new"`
 	Applied bool   `json:"applied"` // false: it takes a restart, if there is no problem
 	Problem string `json:"problem"` // why it could not be applied; "": none
+	Needs   string `json:"needs"`   // what it takes if it was not applied: "restart" or "stop and start"; else ""
 }
 
 // Levels of events.

@@ -118,8 +118,8 @@ func (d *Daemon) Stats() control.Stats {
 // Settings are the limit of the pool, and the compressor, which takes a restart.
 func (d *Daemon) Settings() []control.Setting {
 	return []control.Setting{
-		{Key: "pool.limit", Value: fmt.Sprint(d.Pool.Stats().LimitBytes), Origin: "default", Live: true},
-		{Key: "pool.compressor", Value: d.Pool.Compressor(), Origin: "/etc/zswapd.toml:3"},
+		{Key: "pool.limit", Value: fmt.Sprint(d.Pool.Stats().LimitBytes), Origin: "default", Live: true, Needs: "live"},
+		{Key: "pool.compressor", Value: d.Pool.Compressor(), Origin: "/etc/zswapd.toml:3", Needs: "restart"},
 	}
 }
 

@@ -108,6 +108,7 @@ func TestCheck(t *testing.T) {
 		{"ublk, without a record to read", func(f *Facts) {
 			f.Swaps[0].Name, f.Runs, f.RunsProblem = "/dev/ublkb0", nil, "permission denied"
 		}, "", "swap", OK, "ours", ""},
+		{"loop, without a record to read", func(f *Facts) { f.Runs, f.RunsProblem = nil, "permission denied" }, "", "swap", OK, "/dev/loop3 is ours", ""},
 		{"no swap", func(f *Facts) { f.Swaps = nil }, "", "swap", OK, "no other", ""},
 		{"page-cluster", func(f *Facts) { f.PageCluster = 3 }, "", "sysctl", Advice, "2^3 pages", "sysctl -w vm.page-cluster=0"},
 		{"swappiness", func(f *Facts) { f.Swappiness = 60 }, "", "sysctl", Advice, "60 says", "sysctl -w vm.swappiness=150"},
@@ -139,7 +140,7 @@ func TestCheck(t *testing.T) {
 			test.change(f)
 			c, err := config.Load("", 16*gib)
 			if err == nil && test.set != "" {
-				c, err = c.With(strings.Fields(test.set)...)
+				c, err = c.With("--set", strings.Fields(test.set)...)
 			}
 			if err != nil {
 				t.Fatal(err)

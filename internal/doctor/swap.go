@@ -31,7 +31,13 @@ func checkZswap(f *Facts, c *config.Config) []Finding {
 // isOurs reports whether a swap area is the device of a living zswapd.
 func (f *Facts) isOurs(a swapdev.Area) bool {
 	return slices.ContainsFunc(f.Runs, func(r swapdev.Found) bool { return r.Owned && names(&r.Record, a) }) ||
-		f.RunsProblem != "" && f.Service != nil && strings.HasPrefix(filepath.Base(a.Name), "ublkb") && !f.isLeft(a) // most likely
+		f.RunsProblem != "" && f.Service != nil && isDoor(a) && !f.isLeft(a) // most likely
+}
+
+// isDoor reports whether a swap area is on a device of a kind that we have.
+func isDoor(a swapdev.Area) bool {
+	base := filepath.Base(a.Name)
+	return strings.HasPrefix(base, "ublkb") || strings.HasPrefix(base, "loop")
 }
 
 // isLeft reports whether it is the device of a dead one: nobody serves it.

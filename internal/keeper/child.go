@@ -34,7 +34,7 @@ type ending struct {
 
 func (e ending) text() string {
 	if e.status.Signaled() {
-		return fmt.Sprintf("process %d was ended by %v", e.child.pid, e.status.Signal())
+		return fmt.Sprintf("process %d was ended by signal %d (%v)", e.child.pid, e.status.Signal(), e.status.Signal())
 	}
 	return fmt.Sprintf("process %d ended with exit code %d", e.child.pid, e.status.ExitStatus())
 }

@@ -71,7 +71,7 @@ func Run(o Options) (code int, err error) {
 	for name, fd := range o.Handed {
 		k.store.add(name, fd)
 	}
-	signal.Ignore(unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	signal.Ignore(unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGQUIT)
 	if k.socket, err = listen(o.Dir); err != nil {
 		return 1, fmt.Errorf("keeper: %w", err)
 	}

@@ -176,7 +176,7 @@ func check(t *testing.T, code, want int, out string, parts ...string) {
 func TestHandsOver(t *testing.T) {
 	code, out := keep(t, "store=lives store=b ready kill; ready exit=1; ready exit=75; remove=b kill; exit=0", nil)
 	check(t, code, 0, out, "LIFE 0 @daemon [] <nil> true", "store <nil> <nil>", "LIFE 1 @daemon [b lives]", "LIFE 2 @daemon [b lives]",
-		"LIFE 3 @daemon [b lives]", "remove <nil> <nil>", "LIFE 4 @daemon [lives]", "was ended by killed: starting the next one", "ended with exit code 1")
+		"LIFE 3 @daemon [b lives]", "remove <nil> <nil>", "LIFE 4 @daemon [lives]", "was ended by signal 9 (killed): starting the next one", "ended with exit code 1")
 	if strings.Contains(out, "exit code 75") {
 		t.Error("a hand-over is no accident")
 	}
@@ -187,7 +187,7 @@ func TestCannotStart(t *testing.T) {
 	code, out := keep(t, "exit=3", nil)
 	check(t, code, 3, out, "LIFE 0")
 	code, out = keep(t, "kill", nil)
-	check(t, code, 128+9, out, "was ended by killed")
+	check(t, code, 128+9, out, "was ended by signal 9 (killed)")
 	// But one that wants to begin anew, with nothing in store.
 	code, out = keep(t, "store=lives remove=lives anew="+filepath.Join(t.TempDir(), "file")+" exit=0", nil)
 	check(t, code, 0, out)

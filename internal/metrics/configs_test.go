@@ -2,8 +2,10 @@ package metrics_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -35,12 +37,13 @@ func exported(t *testing.T) map[string]map[string]bool {
 	return all
 }
 
+// grafana fills in what Grafana does.
+var grafana = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$instance", "x")
+
 // checkExpr says what an expression asks for that there is not, and notes what it asks for.
 func checkExpr(t *testing.T, where, expr string, all map[string]map[string]bool, used map[string]bool) {
 	t.Helper()
-	for variable, value := range map[string]string{"$__rate_interval": "1m", "$__range": "1h", "$instance": "x"} {
-		expr = strings.ReplaceAll(expr, variable, value)
-	}
+	expr = grafana.Replace(expr)
 	e, err := metricsql.Parse(expr)
 	if err != nil {
 		t.Errorf("%s: %q: %v", where, expr, err)
@@ -73,21 +76,30 @@ func checkExpr(t *testing.T, where, expr string, all map[string]map[string]bool,
 	})
 }
 
-func TestDashboard(t *testing.T) {
+type target struct{ Expr, RefID string }
+
+// board is what of a dashboard is looked at.
+type board struct {
+	UID, Title string
+	Panels     []struct {
+		ID          int
+		Title, Type string
+		GridPos     struct{ X, Y, W, H int }
+		Targets     []target
+	}
+	Annotations struct{ List []target }
+}
+
+func readBoard(t *testing.T) (d board) {
+	t.Helper()
 	text, err := os.ReadFile(dashboard)
 	noErr(t, err)
-	type target struct{ Expr, RefID string }
-	var d struct {
-		UID, Title string
-		Panels     []struct {
-			ID          int
-			Title, Type string
-			GridPos     struct{ X, Y, W, H int }
-			Targets     []target
-		}
-		Annotations struct{ List []target }
-	}
 	noErr(t, json.Unmarshal(text, &d))
+	return d
+}
+
+func TestDashboard(t *testing.T) {
+	d := readBoard(t)
 	all, used, ids := exported(t), map[string]bool{}, map[int]bool{}
 	taken := map[[2]int]string{}
 	for _, p := range d.Panels {
@@ -144,13 +156,40 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// Where there is a promtool it has nothing to say. Without one, TestLint and TestRules look at much the same.
+// boardRules writes the expressions of the dashboard as a file of rules, which JSON is, too.
+func boardRules(t *testing.T) (path string) {
+	t.Helper()
+	type rule struct {
+		Record string `json:"record"`
+		Expr   string `json:"expr"`
+	}
+	type group struct {
+		Name  string `json:"name"`
+		Rules []rule `json:"rules"`
+	}
+	d, g := readBoard(t), group{Name: "dashboard"}
+	targets := d.Annotations.List
+	for _, p := range d.Panels {
+		targets = append(targets, p.Targets...)
+	}
+	for i, q := range targets {
+		g.Rules = append(g.Rules, rule{fmt.Sprintf("panel:%d", i), grafana.Replace(q.Expr)})
+	}
+	text, err := json.Marshal(map[string][]group{"groups": {g}})
+	noErr(t, err)
+	path = filepath.Join(t.TempDir(), "board.yml")
+	noErr(t, os.WriteFile(path, text, 0o600))
+	return path
+}
+
+// Where there is a promtool it has nothing to say: of the metrics, the alerts, and the expressions of the dashboard, which the parser of
+// the other tests takes in a wider dialect. Without one, TestLint, TestRules and TestDashboard look at much the same.
 func TestPromtool(t *testing.T) {
 	tool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skip("no promtool")
 	}
-	if out, err := exec.Command(tool, "check", "rules", rules).CombinedOutput(); err != nil {
+	if out, err := exec.Command(tool, "check", "rules", rules, boardRules(t)).CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 	c := exec.Command(tool, "check", "metrics")

@@ -135,7 +135,7 @@ func (d *Daemon) adopt(before saved) (err error) {
 // notePending notes which settings took more than a successor. The device is what it was.
 func (d *Daemon) notePending() {
 	was := &d.saved.now
-	old, err := d.config.With(fmt.Sprintf("swap.size = '%dB'", was.Size), fmt.Sprintf("swap.priority = %d", was.Priority))
+	old, err := d.config.With("of the device", fmt.Sprintf("swap.size = '%dB'", was.Size), fmt.Sprintf("swap.priority = %d", was.Priority))
 	if err != nil {
 		d.log.Error(err.Error())
 		return

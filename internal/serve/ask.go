@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -34,19 +35,25 @@ func (d *Daemon) Info() control.Info {
 	if i.State == StateDrained {
 		i.Door.Device = ""
 	}
-	for _, key := range d.pendingKeys() {
-		i.Warnings = append(i.Warnings, "the configuration has another "+key+" than is in force: it takes a restart, or a stop and a start")
-	}
+	i.Warnings = append(i.Warnings, d.notInForce()...)
 	return i
 }
 
-// pendingKeys returns the settings that are not in force, in order. d.mu is held.
-func (d *Daemon) pendingKeys() (keys []string) {
-	for key := range d.pending {
-		keys = append(keys, key)
+// notInForce says what of the configuration is not in force, and what it takes. d.mu is held.
+func (d *Daemon) notInForce() (lines []string) {
+	if d.broken != "" {
+		lines = append(lines, "the configuration is broken, so an older one is in force: "+d.broken)
 	}
-	slices.Sort(keys)
-	return keys
+	for _, s := range d.config.Settings() {
+		inForce, ok := d.pending[s.Key]
+		switch {
+		case ok && s.Change == config.Live: // the log has why
+			lines = append(lines, fmt.Sprintf("%s is %s, and %s in the configuration, which could not be had: zswapd reload tries again", s.Key, inForce, s.Value))
+		case ok:
+			lines = append(lines, fmt.Sprintf("%s is %s, and %s in the configuration: that takes a %s", s.Key, inForce, s.Value, s.Change))
+		}
+	}
+	return lines
 }
 
 // Stats returns all numbers.
@@ -95,9 +102,9 @@ func (d *Daemon) Settings() (list []control.Setting) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.config.Settings() {
-		one := control.Setting{Key: s.Key, Value: s.Value, Origin: s.From.String(), Live: live[s.Key] != nil}
+		one := control.Setting{Key: s.Key, Value: s.Value, Origin: s.From.String(), Live: live[s.Key] != nil, Needs: s.Change.String()}
 		if inForce, ok := d.pending[s.Key]; ok {
-			one.Value, one.Origin = inForce, "before the last restart"
+			one.Value, one.Origin = inForce, fmt.Sprintf("as before; %s says %s", s.From, s.Value)
 		}
 		list = append(list, one)
 	}

@@ -58,6 +58,7 @@ type Daemon struct {
 	servers []*control.Server
 
 	mu       sync.Mutex // for others than the loop to read, and the loop to write: config, pending, and
+	broken   string     // what is wrong with the configuration as it is now; "": nothing
 	told     saved      // what is saved, as far as it does not change
 	problems []string   // what went wrong; written by anybody
 	warnings []string   // what could be better

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
 // instance is the lock by which one daemon has a state folder. It is held as long as any process has a copy of its
@@ -22,6 +24,9 @@ var ErrHeld = errors.New("another daemon serves already")
 // lockInstance takes the lock, or says who has it.
 func lockInstance(dir string) (*instance, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := swapdev.CheckDir(dir); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, instanceName)

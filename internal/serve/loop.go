@@ -13,11 +13,12 @@ import (
 	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
-// catchSignals takes those that mean something to a daemon, and ignores those that would stop or end one by mistake.
+// catchSignals takes those that mean something to a daemon, and ignores those that would stop or end one by mistake: Ctrl-\ in a
+// terminal reaches the keeper as well, and what is swapped out would be lost. SIGABRT still shows what all goroutines do.
 func catchSignals() chan os.Signal {
 	c := make(chan os.Signal, 8)
 	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
-	signal.Ignore(unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	signal.Ignore(unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGQUIT)
 	return c
 }
 

@@ -38,7 +38,7 @@ func (d *Daemon) Stop(ctx context.Context, force bool) error {
 func refusal(err error) error {
 	var room *swapdev.NoRoomError
 	if errors.As(err, &room) {
-		return fmt.Errorf("%w: %w; --force does it all the same, and the kernel ends programs until there is room", control.ErrRefused, err)
+		return fmt.Errorf("%w: %w; --force does it all the same, and the kernel ends programs until there is room", control.ErrRefused, room)
 	}
 	if errors.Is(err, ErrBusy) || errors.Is(err, ErrEnding) {
 		return fmt.Errorf("%w: %w", control.ErrRefused, err)
@@ -66,6 +66,8 @@ func (c change) control() control.Change {
 	one := control.Change{Key: c.Key, Old: c.Old, New: c.New, Applied: c.applied}
 	if c.problem != nil {
 		one.Problem = c.problem.Error()
+	} else if !c.applied {
+		one.Needs = c.Need.String()
 	}
 	return one
 }
@@ -73,12 +75,17 @@ func (c change) control() control.Change {
 // Set changes one setting until the daemon ends, or the configuration is read again.
 func (d *Daemon) Set(ctx context.Context, key, value string) (answer control.Change, err error) {
 	err = d.do(ctx, func() error {
-		if live[key] == nil {
-			return fmt.Errorf("%w: %s cannot change while it is served: write it to the configuration, and restart", control.ErrInvalid, key)
-		}
-		c, err := d.config.With(key + "=" + value)
+		c, err := d.config.With("set at run time", key+"="+value)
 		if err != nil {
 			return fmt.Errorf("%w: %w", control.ErrInvalid, err)
+		}
+		for _, s := range c.Settings() {
+			if s.Key == key {
+				value = s.Value // as it is shown
+				if s.Change != config.Live {
+					return fmt.Errorf("%w: %s cannot change while it is served: write it to the configuration; it takes a %s", control.ErrInvalid, key, s.Change)
+				}
+			}
 		}
 		answer = control.Change{Key: key, Old: value, New: value, Applied: true}
 		before, pending := d.config, d.pending

@@ -11,8 +11,9 @@ import (
 	"github.com/zswapd/zswapd/internal/config"
 )
 
-// live are the settings that can change while we serve, and how. The others take a successor, or a stop.
+// live are the settings that can change while we serve, and how: those that config says so of. The others take a successor, or a stop.
 var live = map[string]func(d *Daemon, c *config.Config) error{
+	"swap.behind_zswap":             func(*Daemon, *config.Config) error { return nil }, // it is for zswapd doctor
 	"pool.max_pool_percent":         (*Daemon).setPool,
 	"pool.max_pool_size":            (*Daemon).setPool,
 	"pool.allow_over_half":          func(*Daemon, *config.Config) error { return nil }, // it only bounds the two above
@@ -56,6 +57,7 @@ func (c change) String() string {
 // reload reads the configuration anew. One that is broken changes nothing.
 func (d *Daemon) reload() ([]change, error) {
 	c, err := d.o.Load()
+	d.setBroken(err)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			d.log.Error(strings.TrimSpace(line))
@@ -64,6 +66,18 @@ func (d *Daemon) reload() ([]change, error) {
 		return nil, fmt.Errorf("the configuration is broken, so the old one stays in force: %w", err)
 	}
 	return d.apply(c), nil
+}
+
+// setBroken notes what is wrong with the configuration, for people: its first mistake.
+func (d *Daemon) setBroken(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.broken = ""; err != nil {
+		first, rest, more := strings.Cut(err.Error(), "\n")
+		if d.broken = first; more {
+			d.broken += fmt.Sprintf(" (and %d more)", strings.Count(rest, "\n")+1)
+		}
+	}
 }
 
 // apply applies what can change at once. Of the rest it says what it takes.
@@ -83,8 +97,6 @@ func (d *Daemon) apply(c *config.Config) (changes []change) {
 			} else {
 				one.applied = true
 			}
-		} else if one.Need == config.Live {
-			one.Need = config.Restart
 		}
 		if one.applied {
 			delete(pending, one.Key)

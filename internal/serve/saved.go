@@ -67,13 +67,17 @@ func (s *saved) goBy(c *config.Config) {
 	}
 }
 
+// savedOrigin is where settings come from as long as a successor cannot read the configuration. What it was read from may say
+// something else by now.
+const savedOrigin = "saved by the daemon before"
+
 // config returns what the successor goes by. Settings that this program does not know, being older, are left out and told.
 func (s *saved) config() (c *config.Config, unknown []string, err error) {
 	defaults, err := config.Load("", s.RAM)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err = defaults.With(s.Settings...)
+	c, err = defaults.With(savedOrigin, s.Settings...)
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		known := slices.DeleteFunc(slices.Clone(s.Settings), func(one string) bool {
@@ -84,7 +88,7 @@ func (s *saved) config() (c *config.Config, unknown []string, err error) {
 			}
 			return bad
 		})
-		c, err = defaults.With(known...)
+		c, err = defaults.With(savedOrigin, known...)
 	}
 	return c, unknown, err
 }

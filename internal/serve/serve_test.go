@@ -64,7 +64,7 @@ func mustConfig(t *testing.T, settings ...string) *config.Config {
 	t.Helper()
 	c, err := config.Load("", 16<<30)
 	noErr(t, err)
-	c, err = c.With(settings...)
+	c, err = c.With("--set", settings...)
 	noErr(t, err)
 	return c
 }
@@ -84,6 +84,15 @@ func TestSaved(t *testing.T) {
 	noErr(t, err)
 	if got.Swap.Size != 4<<30 || got.Pool.Compressor != "zstd:3" || got.Serve.LatencyHold != 17 || len(unknown) > 0 || len(config.Diff(c, got)) > 0 {
 		t.Errorf("%+v, unknown %q, differs in %v", got, unknown, config.Diff(c, got))
+	}
+	for _, s := range got.Settings() { // the files may say something else by now
+		want := "default"
+		if slices.Contains([]string{"swap.size", "pool.compressor", "serve.latency_hold"}, s.Key) {
+			want = "saved by the daemon before"
+		}
+		if s.From.String() != want {
+			t.Errorf("%s is %s, want %s", s.Key, s.From, want)
+		}
 	}
 }
 
@@ -141,6 +150,20 @@ func FuzzReadSaved(f *testing.F) {
 			t.Errorf("%q: %+v", page, c)
 		}
 	})
+}
+
+// What config says can change live is what does, and nothing else.
+func TestLive(t *testing.T) {
+	for _, s := range mustConfig(t).Settings() {
+		if (s.Change == config.Live) != (live[s.Key] != nil) {
+			t.Errorf("a change of %s needs %s, it is said; can be done live: %t", s.Key, s.Change, live[s.Key] != nil)
+		}
+	}
+	for key := range live {
+		if !slices.ContainsFunc(mustConfig(t).Settings(), func(s config.Setting) bool { return s.Key == key }) {
+			t.Errorf("no setting: %s", key)
+		}
+	}
 }
 
 // The lock is one daemon's at a time, and says whose.

@@ -14,9 +14,6 @@ import (
 // ErrBusy: it is stopping, or draining, already.
 var ErrBusy = errors.New("swap is being turned off already")
 
-// spareBytes of available memory must be left when everything is back.
-const spareBytes = 64 << 20
-
 // Times between two words about how far swapoff is.
 const (
 	sayEvery  = 5 * time.Second
@@ -32,8 +29,8 @@ func (d *Daemon) stop(force bool) error {
 	return d.off(StateStopping, force)
 }
 
-// off begins to turn swap off. Without force it is refused if memory has no room for what comes back: the kernel would then
-// end programs until it has.
+// off begins to turn swap off. Without force it is refused if memory, or the limit of a cgroup, has no room for what comes back: the
+// kernel would then end programs until it has.
 func (d *Daemon) off(state string, force bool) error {
 	switch was := d.State(); {
 	case was == StateDraining && state == StateStopping: // it goes on, and then ends
@@ -53,7 +50,7 @@ func (d *Daemon) off(state string, force bool) error {
 		return err
 	}
 	if !force {
-		if err := room(used); err != nil {
+		if err := room(used, d.door.Device()); err != nil {
 			return fmt.Errorf("refused to turn swap off: %w", err)
 		}
 	}
@@ -88,15 +85,6 @@ func (d *Daemon) off(state string, force bool) error {
 		d.drained <- err
 	}()
 	return nil
-}
-
-// room says whether there is memory for so many bytes.
-func room(used uint64) error {
-	free, err := swapdev.MemAvailable()
-	if err == nil && used+spareBytes > free {
-		err = &swapdev.NoRoomError{Used: used, Available: free, Reserve: spareBytes}
-	}
-	return err
 }
 
 // swapIsOff is told how the swapoff ended. If it failed, the daemon goes on as before.

@@ -65,7 +65,10 @@ func (d *Daemon) check(program string) (version string, err error) {
 	c.ExtraFiles = []*os.File{d.pool.File(), d.saved.f}
 	out, err := c.CombinedOutput()
 	text := strings.TrimSpace(string(out))
-	if err != nil {
+	switch {
+	case err != nil && text == "":
+		return "", err
+	case err != nil:
 		return "", fmt.Errorf("%w: %s", err, text)
 	}
 	version, ok := strings.CutPrefix(text, checkedPrefix)

@@ -33,7 +33,7 @@ func (h host) clean(ctx context.Context, dir string, o CleanOptions) (report []s
 		return nil, nil
 	}
 	if err == nil {
-		err = checkDir(dir)
+		err = CheckDir(dir)
 	}
 	if err != nil {
 		return nil, err

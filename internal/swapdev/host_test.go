@@ -57,7 +57,7 @@ func TestRoom(t *testing.T) {
 	d := &Device{host: host{meminfo: filepath.Join(root, "meminfo"), swaps: filepath.Join(root, "swaps")}, index: 3}
 	noErr(t, d.target().room(1<<20, OffOptions{}))
 	var full *NoRoomError
-	if err := d.target().room(1<<20, OffOptions{Reserve: 1}); !errors.As(err, &full) || *full != (NoRoomError{1 << 20, 1 << 20, 1}) {
+	if err := d.target().room(1<<20, OffOptions{Reserve: 1}); !errors.As(err, &full) || *full != (NoRoomError{Used: 1 << 20, Available: 1 << 20, Reserve: 1}) {
 		t.Error(err)
 	}
 	if err := d.SwapOff(t.Context(), OffOptions{Reserve: 1 << 20}); !errors.As(err, &full) || strings.Contains(err.Error(), "\n") {

@@ -45,8 +45,8 @@ func removeRun(dir, id string, lock *os.File) error {
 	return errors.Join(append(errs, lock.Close())...)
 }
 
-// checkDir refuses a folder where others could plant records: Clean acts on them as root.
-func checkDir(dir string) error {
+// CheckDir refuses a folder where others could plant records: Clean acts on them as root.
+func CheckDir(dir string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
 		return fmt.Errorf("swapdev: state folder %s: %w", dir, err)

@@ -30,7 +30,7 @@ func resume(lock *os.File) (*Run, error) {
 	if !ok || !isID(id) { // "ID.lock (deleted)" is none any more
 		return nil, fmt.Errorf("%s is no lock of a run", path)
 	}
-	if err := checkDir(dir); err != nil {
+	if err := CheckDir(dir); err != nil {
 		return nil, err
 	}
 	// It is held through this descriptor already, unless somebody opened the file anew.

@@ -59,7 +59,7 @@ func (h host) newRun(dir string) (*Run, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("swapdev: state folder: %w", err)
 	}
-	if err := checkDir(dir); err != nil {
+	if err := CheckDir(dir); err != nil {
 		return nil, err
 	}
 	var raw [8]byte

@@ -13,10 +13,17 @@ import (
 // MaxPriority is the highest swap priority. -1 lets the kernel choose, below every priority given.
 const MaxPriority = swapPriority
 
-// NoRoomError says that what is swapped out would not fit into memory. All in bytes.
-type NoRoomError struct{ Used, Available, Reserve uint64 }
+// NoRoomError says that what is swapped out would not fit into memory. Sizes are in bytes.
+type NoRoomError struct {
+	Used, Available, Reserve uint64
+	Cgroup                   string // folder of the memory cgroup whose limit is in the way, and whose the sizes are; "": the machine
+}
 
 func (e *NoRoomError) Error() string {
+	if e.Cgroup != "" {
+		return fmt.Sprintf("swapdev: swapoff would bring back %d MiB to programs of the cgroup %s, whose limit leaves room for %d MiB: raise the limit, or end some of them",
+			e.Used>>20, e.Cgroup, e.Available>>20)
+	}
 	return fmt.Sprintf("swapdev: swapoff would bring back %d MiB, but only %d MiB are available (less a reserve of %d MiB): end some programs, or force it",
 		e.Used>>20, e.Available>>20, e.Reserve>>20)
 }
@@ -109,7 +116,7 @@ func (t Target) Used() (uint64, error) {
 // stays on, and what came back stays back. Swap that is off already is no error.
 //
 // Pages that belong to a memory cgroup at its limit cannot come back: swapoff then ends with ENOMEM, or the
-// cgroup's processes are killed. End the cgroup's processes first.
+// cgroup's processes are killed. End the cgroup's processes first, or look with cgroup.MostCramped.
 func (t Target) SwapOff(ctx context.Context, o OffOptions) error {
 	used, err := t.Used()
 	if errors.Is(err, ErrOff) {
