@@ -191,9 +191,20 @@ func (k *keeper) order(text string) error {
 	return err
 }
 
-// end waits until the server is dead, all its threads with it, and returns it with its last event.
+// end waits until the server is dead, all its threads with it, and returns it with its last event. It reads what the server tells
+// until then: one that has told much waits for that.
 func (k *keeper) end() (*server, *os.ProcessState, error) {
 	s := k.server
+	var err error
+	for deadline := time.Now().Add(deathLimit * time.Duration(slow())); err == nil; {
+		_, err = s.receive(deadline)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return s, nil, fmt.Errorf("process %d does not end", s.process.Pid)
+	}
+	if errors.Is(err, errEnded) {
+		err = nil
+	}
 	type ended struct {
 		state *os.ProcessState
 		err   error
@@ -206,16 +217,9 @@ func (k *keeper) end() (*server, *os.ProcessState, error) {
 	select {
 	case e := <-done:
 		k.server = nil
-		var err error
-		for err == nil { // what it told before
-			_, err = s.receive(time.Now().Add(eventLimit))
-		}
-		if errors.Is(err, errEnded) {
-			err = nil
-		}
 		return s, e.state, errors.Join(e.err, err, s.socket.Close())
 	case <-time.After(deathLimit * time.Duration(slow())):
-		return s, nil, fmt.Errorf("process %d does not end", s.process.Pid)
+		return s, nil, fmt.Errorf("process %d, which has closed its socket, does not end: %w", s.process.Pid, err)
 	}
 }
 

@@ -107,9 +107,9 @@ func (v *vm) boot(t *testing.T) (output string, stalled bool) {
 		if time.Since(since) > patience && (size > 0 || time.Since(since) > boots) {
 			text, _ := os.ReadFile(log)
 			if !v.stall {
-				sysrq(dir, "9wllm") // all messages, blocked tasks, what the CPUs do (twice), memory
+				sysrq(dir, "9wltllm") // all messages, blocked tasks, what the CPUs do, all tasks, the CPUs again (twice), memory
 				kernel, _ := os.ReadFile(console)
-				t.Errorf("the guest stalled. It printed:\n%s\nBlocked:\n%s", tail(string(text), 4000), tail(string(kernel), 20000))
+				t.Errorf("the guest stalled. It printed:\n%s\nBlocked:\n%s", tail(string(text), 4000), tail(string(kernel), 200000))
 			}
 			cancel()
 			<-ended
