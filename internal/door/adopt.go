@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/zpool"
 )
@@ -47,13 +48,13 @@ func (d *Door) Handles() []Handle {
 // errors included. The pool was opened from a copy of the third. Record, Label, Priority, Kind and Keep mean nothing here.
 //
 // Where requests are copied is all present before the first one is read; then the kernel sends again what was under way, see
-// fuse.Adopt and package ublk.
+// fuse.Adopt and package ublk. From then on the process is no longer in a hurry (guard.Hurry), if it was.
 //
 // If it fails, nothing has changed, and with other copies it can be tried again. But if the error is swapdev.ErrForeign
 // or swapdev.ErrOff, the other process died before the kernel had a page in the pool, or after it had none any more:
 // give up all copies, which makes those who still wait for the device fail, and Clean.
 func Adopt(connection int, run *os.File, o Options) (*Door, error) {
-	s, err := Prepare(connection, o)
+	s, err := prepareStandby(connection, o, true)
 	if err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
@@ -68,15 +69,17 @@ type Standby struct {
 }
 
 // Prepare makes a standby of a copy of the door's FUSEHandle or UBLKHandle, which it owns from now on, errors included. The
-// options need no Pool yet.
-func Prepare(connection int, o Options) (*Standby, error) {
+// options need no Pool yet. For a whole machine, the process is to be warm (guard.Warm) before the standby adopts.
+func Prepare(connection int, o Options) (*Standby, error) { return prepareStandby(connection, o, false) }
+
+func prepareStandby(connection int, o Options, cold bool) (*Standby, error) {
 	s := &Standby{o: &o, connection: connection}
 	kind, err := kindOf(connection)
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(connection))
 	}
 	if kind == UBLK {
-		if s.ublk, err = prepareUBLK(connection, s.o); err != nil {
+		if s.ublk, err = prepareUBLK(connection, s.o, cold); err != nil {
 			return nil, err
 		}
 	}
@@ -100,8 +103,9 @@ func (s *Standby) Adopt(run *os.File, pool *zpool.Pool) (*Door, error) {
 		return nil, errors.Join(err, run.Close())
 	}
 	d.serving = time.Now()
-	if warm := s.o.ready(); warm != nil && s.ublk == nil {
-		err = warm() // others waited already, and what a fault of ours waits for may wait for us
+	if warm := s.o.ready(); warm != nil {
+		_ = guard.Calm() // or it would keep the CPU from who makes memory free
+		err = warm()     // others waited already, and what a fault of ours waits for may wait for us
 	}
 	// Only now: what is asked of the device may be asked of us, and the record is in a tmpfs, which may be swapped out.
 	if err = errors.Join(err, d.adoptDevice(run, find)); err == nil {

@@ -57,9 +57,14 @@ func (w *ublkWay) tune(o *Options) {
 	w.notes = swapdev.Tune(w.server.Device(), append(swapdev.Queue(), swapdev.Setting{Name: "nr_requests", Value: strconv.Itoa(ublk.DefaultDepth)}))
 }
 
-// prepareUBLK makes a server for the device of the folder, of which it owns the descriptor from now on, errors included.
-func prepareUBLK(folder int, o *Options) (*ublkWay, error) {
-	server, err := ublk.New(o.ublk(maxPages))
+// prepareUBLK makes a server for the device of the folder, of which it owns the descriptor from now on, errors included. A process
+// that is cold has to be warm before the first request; a standby was made so, and looks for memory when it serves.
+func prepareUBLK(folder int, o *Options, cold bool) (*ublkWay, error) {
+	c := o.ublk(maxPages)
+	if !cold {
+		c.Ready = nil
+	}
+	server, err := ublk.New(c)
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(folder))
 	}
