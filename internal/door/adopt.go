@@ -70,7 +70,9 @@ type Standby struct {
 
 // Prepare makes a standby of a copy of the door's FUSEHandle or UBLKHandle, which it owns from now on, errors included. The
 // options need no Pool yet. For a whole machine, the process is to be warm (guard.Warm) before the standby adopts.
-func Prepare(connection int, o Options) (*Standby, error) { return prepareStandby(connection, o, false) }
+func Prepare(connection int, o Options) (*Standby, error) {
+	return prepareStandby(connection, o, false)
+}
 
 func prepareStandby(connection int, o Options, cold bool) (*Standby, error) {
 	s := &Standby{o: &o, connection: connection}
