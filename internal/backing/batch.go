@@ -115,7 +115,7 @@ func (b *Batch) Add(o Object, bytes []byte, wanted int) (Place, bool) {
 		if b.write(); b.err == nil {
 			b.err = b.extendLocked()
 		}
-		if b.err != nil {
+		if b.err != nil || b.left < int64(units)*Unit { // the end of the extent took some
 			return 0, false
 		}
 	}

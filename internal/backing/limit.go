@@ -50,8 +50,8 @@ func (f *File) allowLocked(want int64) (int64, error) {
 	if now.Before(l.until) {
 		return 0, ErrBackOff
 	}
-	if day := l.day.Load(); day > 0 {
-		want = min(want, day-f.dayBytes(now))
+	if day := l.day.Load(); day > 0 { // in blocks, to which what is written is rounded up
+		want = min(want, (day-f.dayBytes(now))/maxBlock*maxBlock)
 	}
 	if second := l.second.Load(); second > 0 {
 		l.credit = min(second, l.credit+int64(float64(second)*min(max(now.Sub(l.at).Seconds(), 0), 60)))

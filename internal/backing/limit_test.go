@@ -9,7 +9,7 @@ import (
 // The limits of bytes a day and a second hold over restarts, to the byte.
 func TestLimits(t *testing.T) {
 	r := newRand(t)
-	w := newOwner(t, Options{Bytes: 32 * ExtentBytes, Limits: Limits{DayBytes: 5 * ExtentBytes}})
+	w := newOwner(t, Options{Bytes: 32 * ExtentBytes, Limits: Limits{DayBytes: 5*ExtentBytes + 1000}})
 	now := time.Unix(1_800_000_000, 0)
 	clock := func() time.Time { return now }
 	fill := func() (n int64, err error) {

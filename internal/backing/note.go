@@ -62,9 +62,12 @@ func (f *File) saveNote(always bool) {
 	n := &f.note
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.path == "" || n.ended { // then the state may be gone, too
+		return
+	}
 	now, written := f.now(), f.state.word(wordWritten).Load()
 	past := now.Sub(n.at)
-	if n.path == "" || n.ended || !always && (written == n.saved && n.err == nil || past >= 0 && past < SaveEvery) {
+	if !always && (written == n.saved && n.err == nil || past >= 0 && past < SaveEvery) {
 		return
 	}
 	n.at, n.saved, n.err = now, written, nil

@@ -48,7 +48,7 @@ func (d *Door) Handles() []Handle {
 // errors included. The pool was opened from a copy of the third. Record, Label, Priority, Kind and Keep mean nothing here.
 //
 // Where requests are copied is all present before the first one is read; then the kernel sends again what was under way, see
-// fuse.Adopt and package ublk. From then on the process is no longer in a hurry (guard.Hurry), if it was.
+// fuse.Adopt and package ublk. For a whole machine, the process is no longer in a hurry then (guard.Hurry), if it was.
 //
 // If it fails, nothing has changed, and with other copies it can be tried again. But if the error is swapdev.ErrForeign
 // or swapdev.ErrOff, the other process died before the kernel had a page in the pool, or after it had none any more:
@@ -64,8 +64,9 @@ func Adopt(connection int, run *os.File, o Options) (*Door, error) {
 // Standby has all that it takes to adopt a door, as far as that can be had while another process serves it.
 type Standby struct {
 	o          *Options
-	connection int      // of FUSE
-	ublk       *ublkWay // else nil
+	connection int          // of FUSE
+	ublk       *ublkWay     // else nil
+	warm       func() error // once it serves; nil: nothing
 }
 
 // Prepare makes a standby of a copy of the door's FUSEHandle or UBLKHandle, which it owns from now on, errors included. The
@@ -75,12 +76,15 @@ func Prepare(connection int, o Options) (*Standby, error) {
 }
 
 func prepareStandby(connection int, o Options, cold bool) (*Standby, error) {
-	s := &Standby{o: &o, connection: connection}
+	s := &Standby{o: &o, connection: connection, warm: o.ready()}
 	kind, err := kindOf(connection)
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(connection))
 	}
 	if kind == UBLK {
+		if cold { // then the server does, before the first request
+			s.warm = nil
+		}
 		if s.ublk, err = prepareUBLK(connection, s.o, cold); err != nil {
 			return nil, err
 		}
@@ -105,9 +109,9 @@ func (s *Standby) Adopt(run *os.File, pool *zpool.Pool) (*Door, error) {
 		return nil, errors.Join(err, run.Close())
 	}
 	d.serving = time.Now()
-	if warm := s.o.ready(); warm != nil {
+	if s.warm != nil {
 		_ = guard.Calm() // or it would keep the CPU from who makes memory free
-		err = warm()     // others waited already, and what a fault of ours waits for may wait for us
+		err = s.warm()   // others waited already, and what a fault of ours waits for may wait for us
 	}
 	// Only now: what is asked of the device may be asked of us, and the record is in a tmpfs, which may be swapped out.
 	if err = errors.Join(err, d.adoptDevice(run, find)); err == nil {

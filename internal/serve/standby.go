@@ -63,6 +63,7 @@ func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err e
 	}
 	d.notify(sdnotify.Prepared)
 	failed, stop := refresh(p.store)
+	defer stop()
 	for {
 		select {
 		case s := <-signals:
@@ -77,7 +78,6 @@ func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err e
 			if before.Door == config.DoorUBLK {
 				_ = guard.Hurry() // until it serves; it has all but a little of what it takes
 			}
-			stop()
 			return true, nil
 		case err := <-failed:
 			return false, err
