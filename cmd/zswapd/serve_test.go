@@ -45,7 +45,7 @@ func TestServe(t *testing.T) {
 // TestServeKilled kills the daemon again and again while a verified workload swaps. No page is wrong, no I/O fails.
 func TestServeKilled(t *testing.T) {
 	t.Run("alone", func(t *testing.T) { serveKilled(t, *killsFlag, false) })
-	t.Run("standby", func(t *testing.T) { serveKilled(t, *killsFlag, true, "--standby") })
+	t.Run("standby", func(t *testing.T) { serveKilled(t, max(*killsFlag/2, 10), true, "--standby") })
 }
 
 // serveKilled is TestServeKilled with a service that was started with some arguments more.
