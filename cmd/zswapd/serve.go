@@ -87,10 +87,7 @@ type serveFlags struct {
 
 // load reads the configuration.
 func (o *serveFlags) load() (*config.Config, error) {
-	c, err := config.Load(o.config, machine.Describe().MemoryBytes)
-	if err == nil && len(o.set) > 0 {
-		c, err = c.With("--set", o.set...)
-	}
+	c, err := config.LoadWith(o.config, machine.Describe().MemoryBytes, "--set", o.set...)
 	var problems config.Problems
 	if errors.As(err, &problems) || errors.Is(err, os.ErrNotExist) {
 		err = run.UsageError{Err: err}

@@ -239,14 +239,24 @@ func TestServeKilledWhileStopping(t *testing.T) {
 	thaw(t, l)
 }
 
-// TestServeWithoutKeeper: a keeper that is killed leaves a daemon that goes on, says so, and ends when it is told to.
+// TestServeWithoutKeeper: a keeper that is killed leaves a daemon that goes on, says so, and ends when it is told to; one that was its
+// standby, too.
 func TestServeWithoutKeeper(t *testing.T) {
+	t.Run("first", func(t *testing.T) { serveWithoutKeeper(t, false) })
+	t.Run("standby", func(t *testing.T) { serveWithoutKeeper(t, true, "--standby") })
+}
+
+func serveWithoutKeeper(t *testing.T, standby bool, args ...string) {
 	state := newState(t)
-	s := startService(t, binary, state, "--keeper")
+	s := startService(t, binary, state, append(args, "--keeper")...)
+	if standby {
+		s.standbyGoesOn()
+	}
 	l := loadtest.Start(t, newState(t), binary, workloadName)
 	r, was := s.record(), s.serving()
 	noErr(t, s.cmd.Process.Kill())
 	s.wait("to notice", func() bool { return s.says("nobody replaces it") })
+	l.GoesOn(t)
 	code, says := tryServe(t, append(serviceArgs(t, state)[1:], "--keeper")...)
 	if code != exitMachine {
 		t.Errorf("a second keeper: exit code %d", code)
@@ -258,7 +268,7 @@ func TestServeWithoutKeeper(t *testing.T) {
 	noErr(t, kill(was, syscall.SIGTERM))
 	s.wait("to end", func() bool { return !alive(was) })
 	gone(t, r)
-	// The socket of the keeper is what is left, and the next one removes it.
+	// The sockets of the keeper are what is left, and the next one removes them.
 	next := startService(t, binary, state, "--keeper")
 	next.stop()
 }
@@ -268,8 +278,7 @@ func TestServeWithoutKeeper(t *testing.T) {
 func TestServeStraySignal(t *testing.T) {
 	s := startService(t, binary, newState(t), "--standby", "--keeper")
 	l, was := loadtest.Start(t, newState(t), binary, workloadName), s.serving()
-	s.wait("to have a standby", func() bool { return len(s.processes()) == 3 })
-	time.Sleep(500 * time.Millisecond) // it has what it takes
+	s.standbyIsReady()
 	for _, pid := range append(s.processes(), s.cmd.Process.Pid) {
 		noErr(t, syscall.Kill(pid, syscall.SIGQUIT)) // Ctrl-\ in a terminal
 	}
@@ -354,7 +363,8 @@ func TestServeReload(t *testing.T) {
 		`note         writeback.file is "", and "`+folder+`" in the configuration, which could not be had: zswapd reload tries again`)
 	o := call(t, "status", "--settings", "--socket", socketOf(state))
 	mustContain(t, o.out, `writeback.file                 ""                           live           as before; `+file+`:2 says "`+folder+`"`)
-	mustBeFine(t, call(t, "restart", "--socket", socketOf(state))) // which does not make it so
+	mustContain(t, call(t, "set", "log.level=debug", "--socket", socketOf(state)).out, `log.level is "debug", was "info"`) // whatever is pending
+	mustBeFine(t, call(t, "restart", "--socket", socketOf(state)))                                                         // which does not make it so
 	o = call(t, "reload", "--socket", socketOf(state))
 	if o.code != exitMachine || !strings.Contains(o.errors, `writeback.file stays "", not "`+folder+`": zpool: backing file: open `) {
 		t.Errorf("exit code %d, %q, %q", o.code, o.out, o.errors)
@@ -387,6 +397,41 @@ func TestServeReload(t *testing.T) {
 		t.Errorf("the next one has %d threads", n)
 	}
 	s.stop()
+}
+
+// TestServeReloadBesideStandby: a standby that goes on goes by the settings of that moment, not of the one when it was made, and says
+// of which that cannot be.
+func TestServeReloadBesideStandby(t *testing.T) {
+	needRoot(t)
+	state, file := newState(t), emptyConfig(t)
+	s := startCommand(t, state, binary, "serve", "--state", state, "--config", file, "--set", "control.socket="+socketOf(state), "--set", "door=fuse",
+		"--set", "swap.size=256MiB", "--standby", "--keeper")
+	s.standbyIsReady()
+	noErr(t, os.WriteFile(file, []byte("pool.max_pool_size = \"77MiB\"\nserve.threads = 3\n"), 0o600))
+	mustContain(t, call(t, "reload", "--socket", socketOf(state)).out, `pool.max_pool_size is "77MiB", was ""`, "serve.threads stays 0: 3 takes a restart")
+	s.standbyGoesOn()
+	if limit := s.stats().LimitBytes; limit != 77<<20 {
+		t.Errorf("the pool may have %d bytes", limit)
+	}
+	mustContain(t, call(t, "status", "--socket", socketOf(state)).out, "serve.threads is 0, and 3 in the configuration: that takes a restart")
+	s.stop()
+}
+
+// standbyIsReady waits until a standby has what it takes.
+func (s *service) standbyIsReady() {
+	s.t.Helper()
+	s.wait("to have a standby", func() bool { return len(s.processes()) == 3 })
+	time.Sleep(500 * time.Millisecond)
+}
+
+// standbyGoesOn kills the daemon when its standby is ready.
+func (s *service) standbyGoesOn() {
+	s.t.Helper()
+	s.standbyIsReady()
+	was := s.serving()
+	noErr(s.t, kill(was, syscall.SIGKILL))
+	s.replaced(was)
+	s.wait("to go on with it", func() bool { return s.says("which was ready, goes on") })
 }
 
 // threadsNamed returns how many threads a process has.

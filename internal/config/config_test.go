@@ -185,7 +185,7 @@ func TestLayers(t *testing.T) {
 	if err := os.Symlink("/dev/null", filepath.Join(root, "etc/zswapd/zswapd.toml.d/40-d.toml")); err != nil {
 		t.Fatal(err)
 	}
-	c, err := load(root, DefaultPath, 4*gib)
+	c, err := load(root, DefaultPath, 4*gib, "")
 	c = must(t, c, err)
 	from := map[string]string{}
 	for _, s := range c.Settings() {
@@ -204,14 +204,14 @@ func TestLayers(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "etc/zswapd/zswapd.toml")); err != nil {
 		t.Fatal(err)
 	}
-	c, err = load(root, DefaultPath, 4*gib)
+	c, err = load(root, DefaultPath, 4*gib, "")
 	if c = must(t, c, err); c.Door != DoorUBLK {
 		t.Error("the file of /usr/lib was not read")
 	}
 }
 
 func TestFiles(t *testing.T) {
-	c, err := load(t.TempDir(), DefaultPath, gib) // the service needs no file
+	c, err := load(t.TempDir(), DefaultPath, gib, "") // the service needs no file
 	if c = must(t, c, err); c.Door != DoorAuto {
 		t.Error(c.Door)
 	}
@@ -224,6 +224,18 @@ func TestFiles(t *testing.T) {
 	}
 	if _, err := Load(path, gib); err == nil || !strings.Contains(err.Error(), "chmod o-w "+path) {
 		t.Error(err)
+	}
+}
+
+// TestLoadWith: what files and settings say must be right together, not each for itself.
+func TestLoadWith(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "zswapd.toml"), "pool.max_pool_size = \"16MiB\"\n")
+	if _, err := Load(path, 16*gib); err == nil {
+		t.Error("a device of 32 GiB on a pool of 16 MiB was taken")
+	}
+	c, err := LoadWith(path, 16*gib, "--set", "swap.size=256MiB")
+	if must(t, c, err).Swap.Size != 256<<20 {
+		t.Error(c.Swap.Size)
 	}
 }
 

@@ -94,7 +94,7 @@ func TestConfigs(t *testing.T) {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, "etc/zswapd/zswapd.toml"), Default())
 			write(t, filepath.Join(dir, "etc/zswapd/zswapd.toml.d/10-x.toml"), string(text))
-			under, err := load(dir, DefaultPath, ram)
+			under, err := load(dir, DefaultPath, ram, "")
 			if d := Diff(c, must(t, under, err)); len(d) > 0 {
 				t.Errorf("%s as a drop-in: %v", name, d)
 			}

@@ -12,12 +12,17 @@ import (
 
 // Load reads the configuration at path with its drop-ins: see layers. The error is Problems, all there are, unless a file cannot
 // be read. A path of "" is the defaults alone.
-func Load(path string, ram int64) (*Config, error) { return load("/", path, ram) }
+func Load(path string, ram int64) (*Config, error) { return load("/", path, ram, "") }
+
+// LoadWith is Load with settings that come after all files, as those of With do: only together they must be right.
+func LoadWith(path string, ram int64, by string, settings ...string) (*Config, error) {
+	return load("/", path, ram, by, settings...)
+}
 
 // minRAM is the least for which the defaults make sense, in bytes.
 const minRAM = 32 << 20
 
-func load(root, path string, ram int64) (*Config, error) {
+func load(root, path string, ram int64, by string, settings ...string) (*Config, error) {
 	if ram < minRAM {
 		return nil, fmt.Errorf("config: for a machine with %s of memory: want at least %s", report.Bytes(ram), report.Bytes(minRAM))
 	}
@@ -37,14 +42,18 @@ func load(root, path string, ram int64) (*Config, error) {
 			entries, problems = append(entries, e...), append(problems, p...)
 		}
 	}
-	return assemble(entries, problems, ram)
+	e, p := parseSettings(by, settings)
+	return assemble(append(entries, e...), append(problems, p...), ram)
 }
 
 // With returns c with more settings, each KEY=VALUE as in a file; the quotes of a string may be left out. They come after all
 // files; by says where they are from instead, in words. The error is Problems; c stays as it is.
 func (c *Config) With(by string, settings ...string) (*Config, error) {
-	entries := slices.Clone(c.entries)
-	var problems Problems
+	e, p := parseSettings(by, settings)
+	return assemble(append(slices.Clone(c.entries), e...), p, c.ram)
+}
+
+func parseSettings(by string, settings []string) (entries []entry, problems Problems) {
 	for i, s := range settings {
 		at := Origin{Line: i + 1, By: by}
 		name, value, ok := strings.Cut(s, "=")
@@ -68,7 +77,7 @@ func (c *Config) With(by string, settings ...string) (*Config, error) {
 		}
 		entries, problems = append(entries, e...), append(problems, p...)
 	}
-	return assemble(entries, problems, c.ram)
+	return entries, problems
 }
 
 // assemble lets the last entry of each key count. Values that do not count must be right all the same.

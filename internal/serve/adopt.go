@@ -41,16 +41,18 @@ func (d *Daemon) takeOver(signals <-chan os.Signal) (adopted, ended bool, err er
 	for name := range d.o.Handed {
 		d.handles = append(d.handles, name)
 	}
-	on, err := swapdev.On()
+	on, err := isOn(before.Device)
 	if err != nil {
 		return false, false, err
 	}
-	// The names only: each process may see the device in another folder.
-	if slices.ContainsFunc(on, func(name string) bool { return filepath.Base(name) == filepath.Base(before.Device) }) {
+	if on {
 		err := d.adopt(before)
-		if errors.Is(err, swapdev.ErrForeign) || errors.Is(err, swapdev.ErrOff) { // somebody else's, by now
+		if errors.Is(err, swapdev.ErrForeign) || errors.Is(err, swapdev.ErrOff) {
 			d.log.Error(err.Error() + ": nothing to go on with")
-			return false, true, d.unkeep()
+			if on, e := isOn(before.Device); e == nil && !on { // it was turned off just now: the next one sees that, and why
+				return false, true, nil
+			}
+			return false, true, d.unkeep() // somebody else's, by now
 		}
 		return true, false, err
 	}
@@ -67,6 +69,12 @@ func (d *Daemon) takeOver(signals <-chan os.Signal) (adopted, ended bool, err er
 		err = control.RemoveStale(c.Control.Socket)
 	}
 	return false, true, err
+}
+
+// isOn reports whether there is swap on a device, by its name only: each process may see it in another folder.
+func isOn(device string) (bool, error) {
+	all, err := swapdev.On()
+	return slices.ContainsFunc(all, func(name string) bool { return filepath.Base(name) == filepath.Base(device) }), err
 }
 
 // handed returns a descriptor that the manager has handed over, -1 without one.
@@ -111,7 +119,9 @@ func (d *Daemon) adopt(before saved) (err error) {
 	serving := d.door.Serving()
 	d.record = d.door.Record()
 	d.instance = adoptInstance(d.handed(instanceHandle), d.o.State)
-	err = d.saved.change(func(s *saved) { s.Restarts++ })
+	if err := d.saved.change(func(s *saved) { s.Restarts++ }); err != nil {
+		d.log.Error(err.Error())
+	}
 	d.notePending()
 	for _, one := range unknown {
 		d.log.Warn("a setting that this program does not know: " + one)
@@ -129,10 +139,11 @@ func (d *Daemon) adopt(before saved) (err error) {
 	if found.Backing != nil {
 		d.log.Error("pages in the backing file are lost: " + found.Backing.Error())
 	}
-	return err
+	return nil
 }
 
-// notePending notes which settings took more than a successor. The device is what it was.
+// notePending notes which settings took more than a successor: the device is what it was, and a standby was made before the last
+// changes.
 func (d *Daemon) notePending() {
 	was := &d.saved.now
 	old, err := d.config.With("of the device", fmt.Sprintf("swap.size = '%dB'", was.Size), fmt.Sprintf("swap.priority = %d", was.Priority))
@@ -140,7 +151,11 @@ func (d *Daemon) notePending() {
 		d.log.Error(err.Error())
 		return
 	}
-	for _, c := range config.Diff(old, d.config) {
+	changes := config.Diff(old, d.config)
+	if d.prepared != nil {
+		changes = append(changes, config.Diff(d.prepared.config, d.config)...)
+	}
+	for _, c := range changes {
 		d.pending[c.Key] = c.Old
 	}
 	if d.config.Writeback.File != "" && d.pool.Backing() == nil { // it could not be had; reload tries it again

@@ -50,6 +50,7 @@ type Daemon struct {
 	orders  chan func()   // that the loop carries out
 	drained chan error    // the end of a swapoff
 	gone    chan struct{} // swap is off, and it was not us
+	drains  bool          // swap was to be turned off and is, and what is left is to be taken away
 	leaving bool          // a successor is to be made room for, when whoever asked has got his answer
 	ending  bool          // likewise, the end is to come
 	done    bool          // the loop is to end, with code
@@ -120,12 +121,17 @@ func (d *Daemon) afterwards() {
 	go d.watchSwap()
 	d.warn(d.saved.now.Restarts == 0)
 	if d.saved.now.Restarts > 0 {
-		_, _ = d.reload() // it has said what is wrong
+		if _, err := d.reload(); err != nil { // it has said what is wrong
+			d.apply(d.config, d.diff(d.config)) // what was pending can be had all the same
+		}
 	}
 	if d.saved.now.Stopping {
 		d.log.Info("a stop was under way: going on with it")
 		if err := d.stop(false); err != nil {
-			d.log.Error(err.Error())
+			d.log.Error(err.Error()) // whoever wants it still asks again
+			if err := d.saved.change(func(s *saved) { s.Stopping = false }); err != nil {
+				d.log.Error(err.Error())
+			}
 		}
 	}
 }

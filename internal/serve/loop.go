@@ -44,7 +44,7 @@ func (d *Daemon) loop(signals <-chan os.Signal) {
 			d.leaving = true
 		}
 		if d.ending {
-			d.end()
+			d.end(0)
 		}
 		if d.leaving {
 			d.leaving = false
@@ -122,9 +122,7 @@ func (d *Daemon) handOver() error {
 	d.notify(sdnotify.Status("handing over"))
 	d.log.Info("handing over to the next daemon")
 	if d.State() == StateDrained { // nothing is left but us
-		if d.end(); d.code == 0 {
-			d.code = sdnotify.HandOver
-		}
+		d.end(sdnotify.HandOver)
 		return nil
 	}
 	if err := d.goPrivate(); err != nil {

@@ -65,8 +65,8 @@ func (d *Daemon) open() (err error) {
 	if d.door, err = door.Open(o); err != nil {
 		return err
 	}
-	if err = d.saved.change(func(s *saved) { s.Device, s.On = d.door.Device(), true }); err != nil {
-		return err
+	if err := d.saved.change(func(s *saved) { s.Device, s.On = d.door.Device(), true }); err != nil {
+		d.log.Error(err.Error()) // swap is on; whoever has a manager has saved most of it before
 	}
 	d.log.Info(fmt.Sprintf("serving %s of swap on %s, priority %d, in at most %s of memory, through %s: %s",
 		report.Bytes(d.config.Swap.Size), d.door.Device(), d.config.Swap.Priority, report.Bytes(d.config.PoolLimit()), kind, d.why))
@@ -97,7 +97,8 @@ func (d *Daemon) cleanOnce() error {
 }
 
 // keep puts everything that must outlive this process into the manager's store, and waits until it is there. The kernel is
-// about to swap to the device, so that is what a successor has to know.
+// about to swap to the device, so that is what a successor has to know. What says what the others are for comes first, and goes last:
+// without it nobody can do anything with them.
 func (d *Daemon) keep(handles []door.Handle) error {
 	if err := d.saved.change(func(s *saved) { s.Device = deviceIn(d.record.Record()) }); err != nil {
 		return err
@@ -109,8 +110,8 @@ func (d *Daemon) keep(handles []door.Handle) error {
 	defer namespace.Close()
 	d.handles = []string{savedHandle, instanceHandle, namespaceHandle}
 	err = errors.Join(
-		d.o.Manager.Store(namespaceHandle, int(namespace.Fd())),
 		d.o.Manager.Store(savedHandle, int(d.saved.f.Fd())),
+		d.o.Manager.Store(namespaceHandle, int(namespace.Fd())),
 		d.o.Manager.Store(instanceHandle, int(d.instance.f.Fd())),
 	)
 	for _, h := range handles {
@@ -123,10 +124,12 @@ func (d *Daemon) keep(handles []door.Handle) error {
 // unkeep empties the manager's store.
 func (d *Daemon) unkeep() (err error) {
 	for _, name := range d.handles {
-		err = errors.Join(err, d.o.Manager.Remove(name))
+		if name != savedHandle {
+			err = errors.Join(err, d.o.Manager.Remove(name))
+		}
 	}
 	if len(d.handles) > 0 {
-		err = errors.Join(err, d.o.Manager.Barrier())
+		err = errors.Join(err, d.o.Manager.Remove(savedHandle), d.o.Manager.Barrier())
 	}
 	d.handles = nil
 	return err

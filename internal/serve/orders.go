@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/zswapd/zswapd/internal/config"
 	"github.com/zswapd/zswapd/internal/control"
@@ -89,14 +90,13 @@ func (d *Daemon) Set(ctx context.Context, key, value string) (answer control.Cha
 		}
 		answer = control.Change{Key: key, Old: value, New: value, Applied: true}
 		before, pending := d.config, d.pending
-		for _, one := range d.apply(c) {
-			if one.problem != nil { // it is all there is
+		list := slices.DeleteFunc(d.diff(c), func(one config.Change) bool { return one.Key != key }) // what is pending besides stays so
+		for _, one := range d.apply(c, list) {
+			if one.problem != nil {
 				d.settle(before, pending)
 				return fmt.Errorf("%w: %s stays %s: %w", control.ErrInvalid, key, one.Old, one.problem)
 			}
-			if one.Key == key {
-				answer = one.control()
-			}
+			answer = one.control()
 		}
 		return nil
 	})

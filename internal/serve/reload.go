@@ -65,7 +65,7 @@ func (d *Daemon) reload() ([]change, error) {
 		d.log.Error("the configuration is broken: the old one stays in force")
 		return nil, fmt.Errorf("the configuration is broken, so the old one stays in force: %w", err)
 	}
-	return d.apply(c), nil
+	return d.apply(c, d.diff(c)), nil
 }
 
 // setBroken notes what is wrong with the configuration, for people: its first mistake.
@@ -80,10 +80,10 @@ func (d *Daemon) setBroken(err error) {
 	}
 }
 
-// apply applies what can change at once. Of the rest it says what it takes.
-func (d *Daemon) apply(c *config.Config) (changes []change) {
+// apply applies what can change at once, of what a configuration changes. Of the rest it says what it takes.
+func (d *Daemon) apply(c *config.Config, diffs []config.Change) (changes []change) {
 	pending := maps.Clone(d.pending)
-	for _, diff := range d.diff(c) {
+	for _, diff := range diffs {
 		one := change{Change: diff}
 		if inForce, ok := pending[one.Key]; ok {
 			if one.Old = inForce; one.New == inForce { // back to what it is

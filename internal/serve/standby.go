@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,9 @@ import (
 
 // prepared is what a standby has of a daemon that still serves.
 type prepared struct {
-	store *zpool.Standby
-	door  *door.Standby
+	store  *zpool.Standby
+	door   *door.Standby
+	config *config.Config // that both were made with
 }
 
 const (
@@ -31,9 +33,11 @@ const (
 // standBy takes all that it takes to go on where another daemon ends, and waits until it does. It reports whether that was
 // so; else it is the end.
 func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err error) {
+	var goesOn atomic.Bool
 	go func() { // or what it holds would outlive both, and nobody would serve
-		waitForEnd(d.o.Keeper)
-		os.Exit(1)
+		if waitForEnd(d.o.Keeper); !goesOn.Load() {
+			os.Exit(1)
+		}
 	}()
 	dead, err := watchProcess(d.o.Ahead)
 	if err != nil {
@@ -46,7 +50,7 @@ func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err e
 	d.config = c
 	d.saved = &savedFile{f: os.NewFile(uintptr(d.handed(savedHandle)), savedHandle), now: before}
 	d.openHold()
-	p := new(prepared)
+	p := &prepared{config: c}
 	if p.store, err = d.prepareStore(c); err != nil {
 		return false, err
 	}
@@ -74,6 +78,7 @@ func (d *Daemon) standBy(before saved, signals <-chan os.Signal) (on bool, err e
 				d.log.Warn(fmt.Sprintf("%v, but process %d serves: it was not the keeper who said so", s, d.o.Ahead))
 				continue
 			}
+			goesOn.Store(true)
 			ballast.Drop()
 			if before.Door == config.DoorUBLK {
 				_ = guard.Hurry() // until it serves; it has all but a little of what it takes

@@ -49,7 +49,7 @@ func (d *Daemon) off(state string, force bool) error {
 	if on && err != nil {
 		return err
 	}
-	if !force {
+	if on && !force {
 		if err := room(used, d.door.Device()); err != nil {
 			return fmt.Errorf("refused to turn swap off: %w", err)
 		}
@@ -93,6 +93,7 @@ func (d *Daemon) swapIsOff(err error) {
 		what := "swap stays on: "
 		if _, e := d.door.Used(); errors.Is(e, swapdev.ErrOff) { // it is looked at again: watchSwap
 			what = "swap is off, but the device cannot be taken away yet: "
+			d.drains = d.State() == StateDraining
 		}
 		d.log.Error(what + err.Error())
 		if err := d.saved.change(func(s *saved) { s.Stopping = false }); err != nil {
@@ -102,15 +103,17 @@ func (d *Daemon) swapIsOff(err error) {
 		return
 	}
 	if d.State() == StateStopping {
-		d.end()
+		d.end(0)
 		return
 	}
 	d.setState(StateDrained)
 }
 
-// end takes everything away. Swap is off.
-func (d *Daemon) end() {
-	d.notify(sdnotify.Stopping)
+// end takes everything away, and ends the process with a code. Swap is off.
+func (d *Daemon) end(code int) {
+	if code != sdnotify.HandOver { // systemd would not hear of a next one
+		d.notify(sdnotify.Stopping)
+	}
 	if err := d.goPrivate(); err != nil {
 		d.log.Error(err.Error())
 	}
@@ -119,8 +122,8 @@ func (d *Daemon) end() {
 	}
 	if err := d.undo(); err != nil {
 		d.log.Error("at the end: " + err.Error())
-		d.code = 1
+		code = 1
 	}
 	d.log.Info("stopped; nothing is left")
-	d.done = true
+	d.done, d.code = true, code
 }

@@ -33,6 +33,10 @@ func (d *Daemon) swapIsGone() error {
 	if _, err := d.door.Used(); !errors.Is(err, swapdev.ErrOff) {
 		return err
 	}
+	if d.drains {
+		d.drains = false
+		return d.off(StateDraining, false)
+	}
 	d.log.Warn("swap on " + d.door.Device() + " was turned off by somebody else: there is nothing to serve any more, so this is the end")
 	return d.off(StateStopping, false)
 }
