@@ -12,6 +12,7 @@ import (
 type alarm struct {
 	reached atomic.Int32 // levels
 	on      atomic.Bool
+	limit   atomic.Int64 // bytes, when a level was last reached
 
 	mu struct { // held for some instructions
 		sync.Mutex
@@ -29,7 +30,7 @@ var levels = [...]int64{shortPercent, fullPercent}
 const allowance = 5
 
 // start starts the goroutine, which calls warn, if that is not nil, for each level that is reached. It must not be called twice.
-func (a *alarm) start(warn func(percent int)) {
+func (a *alarm) start(warn func(percent int, limit int64)) {
 	a.bell, a.stop, a.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	a.on.Store(true)
 	go a.run(warn)
@@ -42,7 +43,7 @@ func (a *alarm) halt() {
 	}
 }
 
-func (a *alarm) run(warn func(percent int)) {
+func (a *alarm) run(warn func(percent int, limit int64)) {
 	defer close(a.done)
 	var told [len(levels)]uint64
 	for going := true; going; {
@@ -54,7 +55,7 @@ func (a *alarm) run(warn func(percent int)) {
 		for i, percent := range levels {
 			for ; told[i] < a.count[i].Load(); told[i]++ {
 				if warn != nil {
-					warn(int(percent))
+					warn(int(percent), a.limit.Load())
 				}
 			}
 		}
@@ -78,6 +79,7 @@ func (a *alarm) raise(n int, used, limit int64) {
 		return
 	}
 	a.mu.Lock()
+	a.limit.Store(limit)
 	for i := int(a.reached.Load()); i < n; i++ {
 		a.mu.from[i] = min(levels[i], used*100/max(limit, 1))
 		a.count[i].Add(1)

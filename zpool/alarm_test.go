@@ -25,7 +25,7 @@ func TestAlarmBeforeRefusal(t *testing.T) {
 			var mu sync.Mutex
 			var told []int
 			o.Slots, o.IdleAfter = 20_000, time.Hour
-			o.Background = &Background{Warn: func(percent int) {
+			o.Background = &Background{Warn: func(percent int, _ int64) {
 				mu.Lock()
 				defer mu.Unlock()
 				told = append(told, percent)
@@ -70,7 +70,7 @@ func TestAlarmBeforeRefusal(t *testing.T) {
 func TestAlarmLevels(t *testing.T) {
 	var a alarm
 	told := make(chan int, 100)
-	a.start(func(percent int) { told <- percent })
+	a.start(func(percent int, _ int64) { told <- percent })
 	look := func(used int64) { a.look(used, 1000); a.lower(used, 1000) }
 	for _, step := range []struct {
 		do   func()

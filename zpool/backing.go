@@ -166,7 +166,7 @@ func (p *Pool) DropBacking() error {
 			return
 		}
 		publish(at, lostWord)
-		b.w.replaced(slot, old, lostWord)
+		b.w.replaced(slot, old, lostWord, f)
 	})
 	b.file.Store(nil)
 	return f.Remove()
@@ -197,8 +197,9 @@ func (w *Worker) bringBack(slot uint64, page []byte, lose bool) error {
 		publish(at, old)
 		return err
 	}
+	file := w.fileOf(old)
 	publish(at, new.at(old.age()))
 	step("bring back: published")
-	w.replaced(slot, old, new)
+	w.replaced(slot, old, new, file)
 	return err
 }

@@ -25,6 +25,7 @@ import (
 // scene is a pool that compaction has something to do in: pages of one size class in slots 0 to sceneSlots-1, of which
 // two thirds were invalidated.
 type scene struct {
+	dir  string // of the backing file
 	p    *Pool
 	sort uint64 // of pages, as crashPage has them
 
@@ -62,7 +63,7 @@ func newScene(t *testing.T, kind string) *scene {
 	p, err := New(sceneOptions)
 	noErr(t, err)
 	p.tiers.hotAge.Store(1) // whoever loads a cold page twice makes it hot
-	s := &scene{p: p, sort: 1}
+	s := &scene{p: p, sort: 1, dir: sceneDir(t)}
 	if kind == sparse {
 		s.sort = sortLong
 	}
@@ -88,7 +89,7 @@ func newScene(t *testing.T, kind string) *scene {
 			noErr(t, s.store(w, slot, 50+slot))
 		}
 		p.Tick()
-		noErr(t, p.AddBacking(BackingOptions{Path: sceneDir(t), Bytes: 6 << 20}))
+		noErr(t, p.AddBacking(BackingOptions{Path: s.dir, Bytes: 6 << 20}))
 		p.writeback.hotAge.Store(1)
 	}
 	if kind == written {
@@ -286,6 +287,18 @@ var acts = map[string]func(s *scene, w *Worker) error{
 		}
 		return nil
 	},
+	"replace the file": func(s *scene, w *Worker) error { // what is freed late is not of the new one
+		if err := s.p.RemoveBacking(false); err == errNoBacking {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := s.p.AddBacking(BackingOptions{Path: s.dir, Bytes: 6 << 20}); err != nil {
+			return err
+		}
+		s.p.Tick()
+		return s.writeBack()
+	},
 	"load another":     func(s *scene, w *Worker) error { return s.load(w, otherSlot) },
 	"store another":    func(s *scene, w *Worker) error { return s.store(w, otherSlot, 101) },
 	"store a new page": func(s *scene, w *Worker) error { return s.store(w, emptySlot, 102) },
@@ -342,10 +355,14 @@ func interleave(t *testing.T, kind, first, at, second string) error {
 			close(done)
 			return
 		}
+		patience := 2 * time.Millisecond
+		if second == "replace the file" {
+			patience = 100 * time.Millisecond
+		}
 		go func() { err = acts[second](s, other); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(2 * time.Millisecond): // it waits, as it should, or is slow
+		case <-time.After(patience): // it waits, as it should, or is slow
 		}
 	})
 	e := acts[first](s, one)

@@ -188,6 +188,9 @@ func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, fil
 		if err := table.commitAll(); err != nil {
 			return nil, errors.Join(err, zs.Close())
 		}
+	}
+	a.Budget().SetLimit(o.MaxBytes) // until here recovery had more
+	if o.ReserveBytes > 0 {
 		if err := zs.StartReserve(zsmalloc.ReserveOptions{Frames: o.ReserveBytes / arena.FrameSize, Thread: o.ReserveThread}); err != nil {
 			return nil, errors.Join(err, zs.Close())
 		}

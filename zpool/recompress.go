@@ -254,13 +254,13 @@ func (k *packer) publish(group []candidate, h zsmalloc.Handle, object []byte) {
 		to := new.at(c.word.age())
 		if !k.p.slots.word(c.slot).CompareAndSwap(uint64(c.word), uint64(to)) {
 			k.did.Lost++
-			k.w.dispose(c.slot, to)
+			k.w.dispose(c.slot, to, nil)
 			step("pack: too late")
 			continue
 		}
 		step("pack: published")
 		k.did.Pages++
-		k.w.replaced(c.slot, c.word, to)
+		k.w.replaced(c.slot, c.word, to, nil)
 		step("pack: old object freed")
 	}
 }

@@ -133,7 +133,7 @@ func (s *Standby) open(there []arena.Extent) (*Pool, Recovered, error) {
 	table := newSlots(s.a, s.s.tableBase(), s.s.slots)
 	table.adopt(there)
 	if err := s.zs.Begin(there); err != nil {
-		return nil, Recovered{}, errors.Join(err, s.zs.Abort())
+		return nil, Recovered{}, errors.Join(err, s.zs.Abort(), closeFile(s.o.Backing))
 	}
 	s.zs.Keep(s.o.ReserveBytes / arena.FrameSize)
 	file, lost, err := s.adoptBacking()
@@ -155,7 +155,6 @@ func (s *Standby) open(there []arena.Extent) (*Pool, Recovered, error) {
 	}
 	found.Unclaimed = uint64(s.zs.Unclaimed())
 	p.inherit(found)
-	s.a.Budget().SetLimit(s.o.MaxBytes)
 	step("recover: done")
 	return p, found.Recovered, nil
 }

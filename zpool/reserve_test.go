@@ -49,6 +49,31 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// TestReserveWithinLimit: a store that is full is opened with a reserve; it takes no more than there may be.
+func TestReserveWithinLimit(t *testing.T) {
+	o := Options{Slots: 20_000, MaxBytes: 16 << 20}
+	p, err := New(o)
+	noErr(t, err)
+	page, w := make([]byte, PageSize), p.NewWorker()
+	for slot, err := uint64(0), error(nil); err == nil; slot++ {
+		makePage(page, 3, slot)
+		if err = w.Store(slot, page); err != nil && err != ErrFull {
+			t.Fatal(err)
+		}
+	}
+	was := p.a.Budget().Used()
+	o.ReserveBytes = 4 << 20
+	p, _, err = reopenIn(p, o)
+	noErr(t, err)
+	defer checkAndClose(t, p)
+	if used := p.a.Budget().Used(); used > was+1<<20 { // tables
+		t.Errorf("%d bytes in use before, %d after", was, used)
+	}
+	if limit := p.a.Budget().Limit(); limit != o.MaxBytes {
+		t.Errorf("the limit is %d", limit)
+	}
+}
+
 // A pool that nobody uses rests, although its reserve is memory that is ready and that nobody asks for.
 func TestReserveIsNoWork(t *testing.T) {
 	p := newTestPool(t, Options{Slots: 1000, MaxBytes: 64 << 20, ReserveBytes: 4 << 20, Background: &Background{}})

@@ -19,9 +19,9 @@ type Background struct {
 	// Pressure says how short of memory the system is: the percentage of the time, of late, that somebody waited for it. It
 	// is called a few times a second at most. nil: nobody knows.
 	Pressure func() float64
-	// Warn is called when the pool has used so many percent of its limit, 80 or 95, or refuses a page before: once each until it has
-	// used less again. It is called on a goroutine of its own, and nobody waits for it. nil: nobody wants to know.
-	Warn func(percent int)
+	// Warn is called when the pool has used so many percent of its limit in bytes, 80 or 95, or refuses a page before: once each until
+	// it has used less again. It may be called before New or Open returns. It is called on a goroutine of its own, and nobody waits for it. nil: nobody wants to know.
+	Warn func(percent int, limit int64)
 	// Thread, if any, is called once on the thread that does the work, which is then its own.
 	Thread func()
 }
@@ -314,7 +314,7 @@ func (t *tiers) viewLocked(pressure float64) (v view) {
 		ready = 0
 	}
 	v = view{
-		used: p.zs.InUse(), limit: p.a.Budget().Limit(), full: p.full.Load(), urged: p.zs.Urged(), pressure: pressure,
+		used: p.zs.InUse(), limit: p.a.Budget().Limit(), full: p.Full(), urged: p.zs.Urged(), pressure: pressure,
 		swept: t.sweep.next == 0 && t.sweep.lag() == 0, sweepTime: t.sweepTime, generation: now - p.clock.since(),
 		freeable: int64(p.zs.FreeableFrames()), compacting: t.compacting,
 		ready: ready, readyMost: most, readyUnasked: now - t.asked, aging: t.packer.on() || t.sweep.clusters || p.writeback.file.Load() != nil,

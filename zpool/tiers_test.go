@@ -25,7 +25,7 @@ func waitFor(t *testing.T, what string, so func() bool) {
 func TestFullPoolMakesRoom(t *testing.T) {
 	var warned [2]atomic.Int64
 	p := newTestPool(t, Options{MaxBytes: 4 << 20, Compressor: "lz4", IdleAfter: time.Hour, Background: &Background{
-		Warn: func(percent int) { warned[percent/95].Add(1) },
+		Warn: func(percent int, _ int64) { warned[percent/95].Add(1) },
 	}})
 	w := p.NewWorker()
 	page, got := make([]byte, PageSize), make([]byte, PageSize)

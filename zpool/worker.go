@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/compressor"
+	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/internal/histogram"
 )
 
@@ -144,14 +145,24 @@ func (w *Worker) swap(slot uint64, new word) {
 	at := w.p.slots.word(slot)
 	old := lockSlot(at)
 	step("swap: slot locked")
+	file := w.fileOf(old)
 	publish(at, new.at(w.p.clock.generation())) // read under the lock: see packer.publish
 	step("swap: published")
-	w.replaced(slot, old, new)
+	w.replaced(slot, old, new, file)
 	step("swap: done")
 }
 
-// replaced counts that a slot has another word now, and frees what the old one named.
-func (w *Worker) replaced(slot uint64, old, new word) {
+// fileOf returns the backing file that the page of a locked slot is in, nil if it is in none. When the slot is no longer locked, the
+// file may be removed, and another one be there.
+func (w *Worker) fileOf(old word) *backing.File {
+	if old.kind() != kindWritten {
+		return nil
+	}
+	return w.p.writeback.file.Load()
+}
+
+// replaced counts that a slot has another word now, and frees what the old one named, in file if that is where the page was.
+func (w *Worker) replaced(slot uint64, old, new word, file *backing.File) {
 	w.count(old, new)
 	switch {
 	case old == 0 && new != 0:
@@ -159,11 +170,11 @@ func (w *Worker) replaced(slot uint64, old, new word) {
 	case old != 0 && new == 0:
 		w.p.countStored(-1)
 	}
-	w.dispose(slot, old)
+	w.dispose(slot, old, file)
 }
 
 // dispose frees what a word named, which is no slot's any more.
-func (w *Worker) dispose(slot uint64, old word) {
+func (w *Worker) dispose(slot uint64, old word, file *backing.File) {
 	whole := true
 	switch old.kind() {
 	case kindObject:
@@ -171,8 +182,8 @@ func (w *Worker) dispose(slot uint64, old word) {
 	case kindMember:
 		whole = w.leave(slot, old)
 	case kindWritten:
-		if f := w.p.writeback.file.Load(); f != nil {
-			f.Free(old.place())
+		if file != nil {
+			file.Free(old.place())
 		}
 	}
 	if !whole {
@@ -211,12 +222,12 @@ func (w *Worker) Load(first uint64, dst []byte) error {
 }
 
 func (w *Worker) loadPage(slot uint64, page []byte) error {
+	w.cold, w.disk = false, false
 	if !w.p.slots.committed(slot) {
 		clear(page)
 		return nil
 	}
 	at := w.p.slots.word(slot)
-	w.cold, w.disk = false, false
 	old := lockSlot(at)
 	step("load: slot locked")
 	err := w.read(slot, old, page)
@@ -225,9 +236,10 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 	}
 	if err == nil && (old.cold() && w.p.hot(old) || old.kind() == kindWritten && w.p.writeback.hot(old)) {
 		if new, err := w.promote(slot, page); err == nil {
+			file := w.fileOf(old)
 			publish(at, new.at(w.p.clock.generation()))
 			step("promote: published")
-			w.replaced(slot, old, new)
+			w.replaced(slot, old, new, file)
 			step("promote: done")
 			return nil
 		}

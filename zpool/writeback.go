@@ -309,7 +309,7 @@ func (b *writeback) commit(f *backing.File, w flight) (did Written) {
 			continue
 		}
 		step("writeback: published")
-		b.w.replaced(i.slot, i.old, to)
+		b.w.replaced(i.slot, i.old, to, nil)
 		step("writeback: object freed")
 		did.Pages++
 		if i.to != last {

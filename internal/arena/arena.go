@@ -172,7 +172,7 @@ func (a *Arena) Close() error {
 	var err error
 	if a.counted {
 		err = a.Resident(0, a.size, func(_, n int64) { there += n })
-		a.budget.Give(there)
+		a.budget.Give(min(there, a.budget.Used())) // a standby may have faulted in what was released: that is counted by nobody
 	}
 	a.base = nil
 	return errors.Join(err, a.close())

@@ -24,13 +24,13 @@ import (
 // poolWork adds what a pool that is served does by itself. A kernel that does not tell its pressure is no reason not to serve.
 func (d *Daemon) poolWork(o zpool.Options) zpool.Options {
 	said := map[int]time.Time{} // a pool at its limit goes up and down
-	b := &zpool.Background{Warn: func(percent int) {
+	b := &zpool.Background{Warn: func(percent int, limit int64) {
 		if now := time.Now(); now.Sub(said[percent]) > warnEvery {
 			said[percent] = now
 		} else {
 			return
 		}
-		d.log.Warn(fmt.Sprintf("the pool has used %d %% of its limit, %s", percent, report.Bytes(d.pool.Settings().MaxBytes)))
+		d.log.Warn(fmt.Sprintf("the pool has used %d %% of its limit, %s", percent, report.Bytes(limit)))
 	}}
 	if m, err := psi.Open(psi.Path); err == nil {
 		b.Pressure = m.Pressure
