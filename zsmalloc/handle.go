@@ -99,9 +99,12 @@ func (t *handles) alloc() (Handle, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if h := t.mu.free; h != 0 {
-		t.mu.free = Handle(t.word(h).Load() >> 1)
-		t.mu.inUse++
-		return h, nil
+		if t.known(h) && t.word(h).Load()&liveBit == 0 {
+			t.mu.free = Handle(t.word(h).Load() >> 1)
+			t.mu.inUse++
+			return h, nil
+		}
+		t.mu.free = 0 // damaged: whose handle is it? What is behind it is free again when the store is opened anew
 	}
 	h := Handle(t.fresh.Load())
 	if uint32(h) > t.max {

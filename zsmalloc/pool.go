@@ -382,13 +382,22 @@ func (p *Pool) takeObjectLocked(c *class) (run uint32, i int, err error) {
 	return run, i, nil
 }
 
+// errDamaged: what a zspage says of its free objects cannot be. Until the store is opened anew it gives none of them.
+var errDamaged = errors.New("the free list of a zspage is damaged")
+
 // takeFromLocked allocates an object of one zspage that is not full.
 func (p *Pool) takeFromLocked(c *class, run uint32, z *zspage) (i int, err error) {
 	if z.free != noObject {
 		i = int(z.free)
+		if i >= int(z.fresh) || p.header(c, run, i).handle != 0 { // damaged: it may be somebody's object
+			z.free = noObject
+			return 0, errDamaged
+		}
 		z.free = uint16(p.header(c, run, i).tag)
 	} else {
-		i = int(z.fresh)
+		if i = int(z.fresh); i == c.objsPerZspage {
+			return 0, errDamaged
+		}
 		if err := p.commitObjectLocked(c, run, z, i); err != nil {
 			return 0, err
 		}

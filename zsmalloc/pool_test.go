@@ -299,3 +299,58 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("%v Go allocations per object", n)
 	}
 }
+
+// Flipped bits in what a running pool keeps of free handles and free objects cost what is free there, and nobody's object.
+func TestDamagedFreeLists(t *testing.T) {
+	r := newRand(t)
+	for range 30 {
+		o := small(Options{})
+		a := newArena(t, o, 64<<20)
+		p, err := New(a, 0, o)
+		noErr(t, err)
+		var live []object
+		put := func(n int) {
+			for range n {
+				one := object{seed: r.Uint64(), size: 1 + r.IntN(1000)}
+				data := make([]byte, one.size)
+				fill(data, one.seed)
+				one.h, err = p.Put(data, 7)
+				noErr(t, err)
+				live = append(live, one)
+			}
+		}
+		put(2000)
+		r.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
+		for _, one := range live[:1000] {
+			l := locationOf(p.handles.word(one.h).Load())
+			noErr(t, p.Free(one.h))
+			c := p.classes[l.class()]
+			if z := p.zspageAt(c.lane, l.run()); r.IntN(20) == 0 && z.inuse > 0 && l.index() < int(z.fresh) {
+				p.header(c, l.run(), l.index()).tag ^= 1 << r.IntN(32)
+			}
+			if w := p.handles.word(one.h); r.IntN(100) == 0 {
+				w.Store(w.Load() ^ 1<<r.IntN(64))
+			}
+		}
+		live = live[1000:]
+		put(1000)
+		for range 50 {
+			p.Compact(1 << 16)
+			put(40)
+		}
+		for _, one := range live {
+			want := make([]byte, one.size)
+			fill(want, one.seed)
+			b, _, err := p.Pin(one.h)
+			if err != nil {
+				t.Fatalf("handle %d: %v", one.h, err)
+			}
+			if !bytes.Equal(b[:one.size], want) {
+				t.Fatalf("the object of handle %d has changed", one.h)
+			}
+			p.Unpin(one.h)
+		}
+		noErr(t, p.Close())
+		noErr(t, a.Close())
+	}
+}
