@@ -191,12 +191,19 @@ func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	}
 }
 
-// checkReport finds out now whether the report can be written, not after the command has run.
+// checkReport finds out now whether the report can be written, not after the command has run. It leaves no new file: there may be no
+// report in the end.
 func checkReport(file string) error {
 	if file == "" {
 		return nil
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		return errors.Join(f.Close(), os.Remove(file))
+	}
+	if errors.Is(err, os.ErrExist) {
+		f, err = os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644) // what is in it stays for now; a link may lead nowhere yet
+	}
 	if err != nil {
 		return run.UsageError{Err: fmt.Errorf("--report: %w", err)}
 	}

@@ -160,6 +160,24 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// A command that never ran has no report: no new file, and an old one as it was.
+func TestNoReport(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	old := filepath.Join(dir, "old.json")
+	noErr(t, os.WriteFile(old, []byte("old"), 0o644))
+	for _, file := range []string{filepath.Join(dir, "new.json"), old} {
+		if out, err := exec.Command(binary, "run", "--state", newState(t), "--report", file, "--", "nosuchprogram").CombinedOutput(); err == nil {
+			t.Errorf("it ran: %s", out)
+		}
+	}
+	left, err := os.ReadDir(dir)
+	text, _ := os.ReadFile(old)
+	if err != nil || len(left) != 1 || string(text) != "old" {
+		t.Errorf("left: %v, %v, with %q", left, err, text)
+	}
+}
+
 // Without root there is no kernel swap, and we say so; the pool can still be tried.
 func TestWithoutRoot(t *testing.T) {
 	nobody := func(args ...string) outcome {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zswapd/zswapd/internal/control"
 	"github.com/zswapd/zswapd/internal/loadtest"
 	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/internal/ublk"
@@ -209,6 +210,25 @@ func TestServeDrained(t *testing.T) {
 	noErr(t, kill(s.serving(), syscall.SIGKILL))
 	s.hasEnded(0)
 	s.nothingLeft(r)
+}
+
+// TestStopWithoutAnswer: that nobody answers is no end while swap is on, as after a kill.
+func TestStopWithoutAnswer(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state)
+	c := control.NewClient(filepath.Join(state, "none"))
+	defer c.Close()
+	for _, gone := range []bool{true, false} {
+		err := awaitEnd(t.Context(), c, s.device, gone)
+		if err == nil || !strings.Contains(err.Error(), "swap on "+s.device+" is on: no zswapd is running") || controlCode(err) != exitNoDaemon {
+			t.Errorf("with swap on: %v", err)
+		}
+	}
+	s.stop()
+	noErr(t, awaitEnd(t.Context(), c, s.device, true))
+	if err := awaitEnd(t.Context(), c, s.device, false); err == nil || !strings.Contains(err.Error(), "is off") {
+		t.Errorf("with swap off, but not drained: %v", err)
+	}
 }
 
 // TestServeStopWhileDraining: who is told to stop while swap is being turned off, ends when it is.

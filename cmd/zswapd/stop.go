@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/zswapd/zswapd/internal/control"
 	"github.com/zswapd/zswapd/internal/run"
+	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
 // Times of waiting for the daemon.
@@ -51,7 +54,7 @@ func endCommand(name, short, long string, begin func(*control.Client, context.Co
 				if _, err := begin(cl, ctx, force); err != nil || noWait {
 					return err
 				}
-				if err := awaitEnd(ctx, cl, name == "stop"); err != nil || name != "stop" {
+				if err := awaitEnd(ctx, cl, before.Door.Device, name == "stop"); err != nil || name != "stop" {
 					return err
 				}
 				if !p.wait(endLimit) {
@@ -68,8 +71,9 @@ func endCommand(name, short, long string, begin func(*control.Client, context.Co
 	return c
 }
 
-// awaitEnd waits until swap is off, or the daemon gone, and tells how far it is. An interrupt ends the waiting only.
-func awaitEnd(ctx context.Context, c *control.Client, gone bool) error {
+// awaitEnd waits until swap on the device is off, or the daemon gone as well, and tells how far it is. A daemon that was killed is gone,
+// too, with swap on. An interrupt ends the waiting only.
+func awaitEnd(ctx context.Context, c *control.Client, device string, gone bool) error {
 	show, end := swapLeft()
 	defer end()
 	for {
@@ -77,10 +81,9 @@ func awaitEnd(ctx context.Context, c *control.Client, gone bool) error {
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("no longer waited for; it goes on: %w", context.Cause(ctx))
-		case errors.Is(err, control.ErrNoDaemon) && gone:
-			return nil
 		case errors.Is(err, control.ErrNoDaemon):
-			return fmt.Errorf("it ended: %w", err)
+			end()
+			return ended(device, gone, err)
 		case err != nil: // it is just closing its socket
 		case s.State == control.StateDrained && !gone:
 			end()
@@ -94,6 +97,20 @@ func awaitEnd(ctx context.Context, c *control.Client, gone bool) error {
 		}
 		sleep(ctx, lookEvery)
 	}
+}
+
+// ended says what it means that the daemon does not answer: that is why. Names of devices only: it may see them in another folder.
+func ended(device string, gone bool, why error) error {
+	list, err := swapdev.On()
+	switch {
+	case err != nil:
+		return fmt.Errorf("it no longer answers (%w); is swap on %s off? %w", why, device, err)
+	case slices.ContainsFunc(list, func(name string) bool { return filepath.Base(name) == filepath.Base(device) }):
+		return fmt.Errorf("it no longer answers, and swap on %s is on: %w", device, why)
+	case gone:
+		return nil
+	}
+	return fmt.Errorf("it no longer answers; swap on %s is off: %w", device, why)
 }
 
 func look(ctx context.Context, c *control.Client) (control.Status, error) {

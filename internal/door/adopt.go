@@ -52,7 +52,8 @@ func (d *Door) Handles() []Handle {
 //
 // If it fails, nothing has changed, and with other copies it can be tried again. But if the error is swapdev.ErrForeign
 // or swapdev.ErrOff, the other process died before the kernel had a page in the pool, or after it had none any more:
-// give up all copies, which makes those who still wait for the device fail, and Clean.
+// give up all copies, which makes those who still wait for the device fail, and Clean. What is not needed to serve and could not be
+// done is in Warnings.
 func Adopt(connection int, run *os.File, o Options) (*Door, error) {
 	s, err := prepareStandby(connection, o, true)
 	if err != nil {
@@ -114,17 +115,22 @@ func (s *Standby) Adopt(run *os.File, pool *zpool.Pool) (*Door, error) {
 		err = s.warm()   // others waited already, and what a fault of ours waits for may wait for us
 	}
 	// Only now: what is asked of the device may be asked of us, and the record is in a tmpfs, which may be swapped out.
-	if err = errors.Join(err, d.adoptDevice(run, find)); err == nil {
-		err = d.relieve(s.o)
-	}
-	if err != nil {
-		err = errors.Join(err, d.relief.end())
+	if err = errors.Join(err, d.adoptDevice(run, find)); err != nil {
 		if d.record != nil {
 			err = errors.Join(err, d.record.Release())
 		}
 		return nil, fmt.Errorf("adopt the swap device: %w", errors.Join(err, d.Release()))
 	}
+	// It serves. What fails now, as where /run is full, would fail the next one, too: it is no reason to end.
+	d.warn("the record does not say that it is ours", d.record.Sign())
+	d.warn("nothing is done when the pool is full", d.relieve(s.o))
 	return d, nil
+}
+
+func (d *Door) warn(what string, err error) {
+	if err != nil {
+		d.notes = append(d.notes, fmt.Sprintf("%s: %v", what, err))
+	}
 }
 
 // serve answers requests from now on. find says whether the record has the device, which it looks for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/zswapd/zswapd/internal/fuse"
@@ -51,6 +52,7 @@ type Door struct {
 	relief *relief // of a whole machine, else nil
 
 	serving time.Time // since when, after Adopt
+	notes   []string  // of what Adopt could not do
 }
 
 // Open makes the pool a swap device. The pool must be empty, and not be closed before the door.
@@ -157,8 +159,8 @@ func (d *Door) Kind() Kind {
 // URing returns nil if pages come over io_uring, else why they do not.
 func (d *Door) URing() error { return d.way.uring() }
 
-// Warnings tells which settings of the device did not take.
-func (d *Door) Warnings() []string { return d.way.warnings() }
+// Warnings tells which settings of the device did not take, and what else could not be done.
+func (d *Door) Warnings() []string { return slices.Concat(d.way.warnings(), d.notes) }
 
 // Failed tells of a panic of ours while a page was served: see fuse.Server.Failed. What is swapped out should be brought
 // back while it can be.

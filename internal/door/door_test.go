@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +102,34 @@ func (p *parts) end(t *testing.T) {
 	}
 	noErr(t, p.record.Close())
 	emptyState(t, p.state)
+}
+
+// A successor that serves goes on serving, whatever else it could not do: here the record cannot be written, as where /run is full.
+func TestAdoptWithoutRoom(t *testing.T) {
+	needKeepable(t)
+	p := prepare(t)
+	var err error
+	p.door, err = Open(p.options())
+	noErr(t, err)
+	held := p.handles(t)
+	p.leave(t)
+	p.reopen(t, held)
+	blocked := filepath.Join(p.state, p.record.ID()+".json.new")
+	noErr(t, os.Mkdir(blocked, 0o700))
+	o := p.options()
+	o.WholeMachine, o.withoutWarm, o.withoutKiller = true, true, true // with relief, which is in the record
+	p.door, err = Adopt(held[ownHandle()], os.NewFile(uintptr(held[RunHandle]), RunHandle), o)
+	noErr(t, err)
+	p.record = p.door.Record()
+	if list := p.door.Warnings(); len(list) != 2 || !strings.Contains(list[0], "record") || !strings.Contains(list[1], "full") {
+		t.Errorf("it warns of %q", list)
+	}
+	if _, err := p.door.Used(); err != nil {
+		t.Error(err)
+	}
+	noErr(t, os.Remove(blocked))
+	noErr(t, p.door.Close(t.Context(), swapdev.OffOptions{}))
+	p.end(t)
 }
 
 // A door that was released and adopted is the same door: the device, what is in the pool, and how it closes.

@@ -81,6 +81,9 @@ func (r *relief) run() {
 		if n%windowTicks > 0 {
 			continue
 		}
+		if !full {
+			_ = r.swappiness.Note() // that, too
+		}
 		if share := r.memory.stalled(); !full || share < stallShare || !r.memory.short() {
 			stalled = 0
 		} else if stalled++; stalled >= stallCount {

@@ -121,7 +121,7 @@ func TestUnitPromises(t *testing.T) {
 		"FileDescriptorStorePreserve=yes", "Restart=always", "RestartPreventExitStatus=0 78", "WatchdogSec=2min", "StartLimitIntervalSec=0",
 		"OOMScoreAdjust=-1000", "OOMPolicy=continue", "LimitMEMLOCK=infinity", "MemoryMin=64M", "MemorySwapMax=0", "LimitCORE=0", "Slice=-.slice",
 		"KillMode=mixed", "KillSignal=SIGTERM", "RestartKillSignal=SIGUSR2", "TimeoutStopSec=infinity",
-		"DefaultDependencies=no", "Before=swap.target", "WantedBy=swap.target", "RuntimeDirectoryPreserve=yes",
+		"DefaultDependencies=no", "Before=swap.target", "After=systemd-sysctl.service", "WantedBy=swap.target", "RuntimeDirectoryPreserve=yes",
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("no line %s", want)

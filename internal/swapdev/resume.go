@@ -11,7 +11,8 @@ import (
 )
 
 // Resume goes on with the run of a process that is dead, or is about to leave what it made to us. lock is a copy of its
-// Run.Lock, owned by the Run from now on, errors included. It is an error if some process holds the lock otherwise.
+// Run.Lock, owned by the Run from now on, errors included. It is an error if some process holds the lock otherwise. Nothing is
+// written: see Sign.
 func Resume(lock *os.File) (*Run, error) {
 	r, err := resume(lock)
 	if err != nil {
@@ -41,6 +42,10 @@ func resume(lock *os.File) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{dir: dir, lock: lock, record: record}
-	return r, r.change(func(c *Record) { c.PID, c.Started = os.Getpid(), started() })
+	record.PID, record.Started = os.Getpid(), started()
+	return &Run{dir: dir, lock: lock, record: record}, nil
 }
+
+// Sign writes into the record of a run that was resumed whose it is now. Only people read that: where it cannot be written, the run
+// goes on all the same.
+func (r *Run) Sign() error { return r.change(func(*Record) {}) }

@@ -49,6 +49,34 @@ func TestResume(t *testing.T) {
 	empty(t, dir)
 }
 
+// A run goes on where its record cannot be written, and the record stays whole.
+func TestResumeWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	first, err := NewRun(dir)
+	noErr(t, err)
+	noErr(t, first.change(func(c *Record) { c.PID = 1 }))
+	kept := lockCopy(t, first)
+	noErr(t, first.lock.Close())
+	noErr(t, os.Mkdir(recordPath(dir, first.ID())+".new", 0o700)) // nothing can be written there
+	next, err := Resume(kept)
+	noErr(t, err)
+	if err := next.Sign(); err == nil {
+		t.Error("it could be written")
+	}
+	written := func(want int) {
+		t.Helper()
+		if r, err := readRecord(dir, first.ID()); err != nil || r.PID != want {
+			t.Errorf("the record is %+v, %v; want process %d", r, err, want)
+		}
+	}
+	written(1)
+	noErr(t, os.Remove(recordPath(dir, first.ID())+".new"))
+	noErr(t, next.Sign())
+	written(os.Getpid())
+	noErr(t, next.Close())
+	empty(t, dir)
+}
+
 // When the last copy of the lock is gone, the run is dead.
 func TestKeptRunDiesWithItsKeeper(t *testing.T) {
 	dir := t.TempDir()

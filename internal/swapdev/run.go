@@ -143,15 +143,16 @@ func (r *Run) Release() error {
 	return r.lock.Close()
 }
 
-// change writes the record anew: whole, under another name, then renamed.
+// change writes the record anew: whole, under another name, then renamed. If that fails, nothing has changed.
 func (r *Run) change(edit func(*Record)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return errors.New("swapdev: the record was removed")
 	}
-	edit(&r.record)
-	text, err := json.MarshalIndent(&r.record, "", "  ")
+	next := r.record
+	edit(&next)
+	text, err := json.MarshalIndent(&next, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -162,6 +163,7 @@ func (r *Run) change(edit func(*Record)) error {
 	if err != nil {
 		return fmt.Errorf("swapdev: record: %w", err)
 	}
+	r.record = next
 	return nil
 }
 

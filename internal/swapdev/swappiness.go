@@ -16,12 +16,13 @@ const noSwap = "0"
 // Swappiness is vm.swappiness, held open: when it is to be changed there may be no memory to open a file with. Its methods are
 // for one goroutine.
 type Swappiness struct {
+	run    *Run
 	file   *os.File
 	before string // while it is ours; else ""
 	buf    []byte
 }
 
-// Swappiness opens it, and records that it may be changed: for a Clean after a kill.
+// Swappiness opens it, and records that it may be changed: for a Clean after a kill. Note keeps the record right.
 func (r *Run) Swappiness() (*Swappiness, error) { return r.openSwappiness(kernel) }
 
 func (r *Run) openSwappiness(h host) (*Swappiness, error) {
@@ -29,18 +30,36 @@ func (r *Run) openSwappiness(h host) (*Swappiness, error) {
 	if err != nil {
 		return nil, fmt.Errorf("swapdev: %w", err)
 	}
-	s := &Swappiness{file: f, buf: make([]byte, 16)}
+	s := &Swappiness{run: r, file: f, buf: make([]byte, 16)}
 	now, err := s.read()
-	if err == nil && now == noSwap && r.Record().Swappiness.Before != "" {
-		now, s.before = r.Record().Swappiness.Before, r.Record().Swappiness.Before // a dead server of this run has left it so
-	}
-	if err == nil {
-		err = r.change(func(c *Record) { c.Swappiness = Sysctl{Before: now, Set: noSwap} })
+	switch before := r.Record().Swappiness.Before; {
+	case err != nil:
+	case before == "":
+		err = s.record(now)
+	case now == noSwap:
+		s.before = before // a dead server of this run has left it so
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return s, nil
+}
+
+func (s *Swappiness) record(before string) error {
+	return s.run.change(func(c *Record) { c.Swappiness = Sysctl{Before: before, Set: noSwap} })
+}
+
+// Note records the value anew if somebody has changed it, as systemd-sysctl does at boot: a Clean or a successor would restore an
+// older one. It is for when there is memory: the record is in a tmpfs. Between Off and On it does nothing.
+func (s *Swappiness) Note() error {
+	if s.before != "" {
+		return nil
+	}
+	now, err := s.read()
+	if err != nil || now == s.run.Record().Swappiness.Before {
+		return err
+	}
+	return s.record(now)
 }
 
 func (s *Swappiness) read() (string, error) {

@@ -134,7 +134,7 @@ func (s *Server) startRecovery(number int) error {
 }
 
 // Delete takes the device away, which nobody may use any more, and closes the Server. If somebody has it open, without being able
-// to read or write any more, that is an error after a while; it is gone when he closes it.
+// to read or write any more, that is an error after a while; it is gone when he closes it, and then another Delete finds it gone.
 func (s *Server) Delete() error {
 	if s.number < 0 {
 		return s.Close()
@@ -147,7 +147,21 @@ func (s *Server) Delete() error {
 			s.endErr = fmt.Errorf("ublk: delete %s: %w", Path(s.number), err)
 		}
 	})
+	if s.endErr != nil && isGone(s.number) {
+		s.endErr = nil
+	}
 	return s.endErr
+}
+
+// isGone asks the driver anew: the server's own way to it is closed.
+func isGone(number int) bool {
+	c, err := openControl()
+	if err != nil {
+		return false
+	}
+	defer c.close()
+	_, err = c.info(number)
+	return err == unix.ENODEV
 }
 
 // del makes the driver forget the device, and waits until it has.

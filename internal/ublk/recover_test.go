@@ -173,7 +173,13 @@ func TestLeave(t *testing.T) {
 	if n, err := unix.Pread(fd, b, 0); n > 0 || err != nil && err != unix.EIO {
 		t.Errorf("and he reads %d bytes: %v", n, err)
 	}
+	if err := s.Delete(); err == nil {
+		t.Error("said to be gone while he has it")
+	}
 	noErr(t, unix.Close(fd))
+	for end := now() + deleteLimit; s.Delete() != nil && now() < end; time.Sleep(recoverPause) { // the kernel closes it in its own time
+	}
+	noErr(t, s.Delete())
 	last, err := New(Config{Pages: 1, NewStore: func() Store { return m }})
 	noErr(t, err)
 	if err := last.Recover(number); !errors.Is(err, ErrForeign) {
