@@ -75,15 +75,14 @@ func (b *writeback) empty(f *backing.File, batch *backing.Batch, extent int) (di
 			}
 			n := b.owners(o, p, &b.items)
 			to, fits := batch.Add(o, bytes, n)
-			if !fits || did.Bytes+to.Bytes() > backing.ExtentBytes*worthPercent/100 {
-				if fits {
-					b.setPlaces(first, to)
-				} else {
-					b.items = b.items[:first]
-				}
-				return errNotWorth
+			if !fits { // that says nothing of the extent
+				b.items = b.items[:first]
+				return batch.Refusal()
 			}
 			b.setPlaces(first, to)
+			if did.Bytes+to.Bytes() > backing.ExtentBytes*worthPercent/100 {
+				return errNotWorth
+			}
 			b.once.add(to)
 			did.Objects++
 			did.Bytes += to.Bytes()

@@ -129,6 +129,10 @@ func (b *Batch) Add(o Object, bytes []byte, wanted int) (Place, bool) {
 	return p, true
 }
 
+// Refusal is why Add reported false: ErrLimit if no more bytes may be written, or were asked for; else an error of Begin, or the
+// disk's.
+func (b *Batch) Refusal() error { return either(b.err, ErrLimit) }
+
 // write has what is in the buffer written, up to the next block, and takes another buffer.
 func (b *Batch) write() {
 	f, t := b.f, &b.f.turn.open
@@ -220,7 +224,12 @@ func (f *File) failLocked(spent int64) {
 }
 
 // Drop gives the batch up. Each Place is to be given back with Free.
-func (b *Batch) Drop() { _ = b.end(ErrFull) }
+func (b *Batch) Drop() {
+	if b.err == nil || errors.Is(b.err, ErrNoSpace) { // which has its wait
+		b.err = ErrFull
+	}
+	_ = b.end(b.err)
+}
 
 // end ends the turn.
 func (b *Batch) end(err error) error {
