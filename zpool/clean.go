@@ -49,7 +49,10 @@ func (p *Pool) CleanBacking() (did Cleaned, more bool, err error) {
 		return did, true, nil
 	}
 	outcome := backing.Emptied
-	if err != nil {
+	switch {
+	case errors.Is(err, backing.ErrRead): // the others may be in order
+		outcome = backing.NotWorth
+	case err != nil:
 		outcome = backing.Again
 	}
 	f.Done(extent, outcome)

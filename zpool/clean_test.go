@@ -2,7 +2,10 @@ package zpool
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/zswapd/zswapd/internal/backing"
 )
@@ -151,5 +154,30 @@ func TestCleanAtTheLimit(t *testing.T) {
 		t.Errorf("without a limit: %+v, %v", did, err)
 	}
 	noErr(t, b.p.Check())
+	b.verify()
+}
+
+// An extent that the disk does not give back is left alone, and the others are emptied.
+func TestCleanBesideABadSector(t *testing.T) {
+	var bad atomic.Int64 // where the extent is that cannot be read; -1: none, -2: the next one
+	bad.Store(-1)
+	undo := backing.SetFault(func(op backing.Op, off, n int64) error {
+		if op == backing.OpRead && n == backing.ExtentBytes && (bad.CompareAndSwap(-2, off) || bad.Load() == off) {
+			return unix.EIO
+		}
+		return nil
+	}, nil)
+	defer undo()
+	b := halfDead(t)
+	bad.Store(-2)
+	if _, err := b.cleanAll(); !errors.Is(err, unix.EIO) || !errors.Is(b.p.Stats().BackingError, unix.EIO) {
+		t.Fatalf("%v; the pool says %v", err, b.p.Stats().BackingError)
+	}
+	did, err := b.cleanAll()
+	if did.Extents < 2 || err != nil {
+		t.Errorf("the others: %+v, %v", did, err)
+	}
+	noErr(t, b.p.Check())
+	bad.Store(-1)
 	b.verify()
 }

@@ -16,7 +16,7 @@ import (
 var (
 	// ErrDamaged is returned by Read when what is in the file is not what was written there.
 	ErrDamaged = errors.New("the object is damaged")
-	// ErrRead is returned by Read when the disk refuses.
+	// ErrRead is returned by Read and Walk when the disk refuses.
 	ErrRead = errors.New("the object cannot be read")
 	// ErrFull is returned by Begin when no extent is free.
 	ErrFull = errors.New("the backing file is full")
