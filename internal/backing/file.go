@@ -20,7 +20,8 @@ var (
 	ErrRead = errors.New("the object cannot be read")
 	// ErrFull is returned by Begin when no extent is free.
 	ErrFull = errors.New("the backing file is full")
-	// ErrNoSpace is returned by Begin when the file system has less left than is to stay free.
+	// ErrNoSpace is returned by Begin when the file system has less left than is to stay free, and no extent is free that the file
+	// has already.
 	ErrNoSpace = errors.New("the file system of the backing file is full")
 	// ErrLimit is returned by Begin when as much was written as may be, a day or a second.
 	ErrLimit = errors.New("the limit of bytes written is reached")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -154,4 +155,36 @@ func TestSweepAfterRestart(t *testing.T) {
 	if noErr(t, unix.Fstat(int(w.f.File().Fd()), &st)); st.Blocks*512 > ExtentBytes {
 		t.Errorf("the file takes %d bytes", st.Blocks*512)
 	}
+}
+
+// When the file system has no more to give, the file goes on in what it has, as far as that is free, and leaves the cleaner its share.
+func TestNoSpaceForNewExtents(t *testing.T) {
+	r := newRand(t)
+	w := newOwner(t, Options{Bytes: 16 * ExtentBytes})
+	now := time.Now()
+	w.f.now = func() time.Time { return now }
+	_, err := w.write(r, 6*ExtentBytes)
+	noErr(t, err)
+	for p := range w.has {
+		w.drop(p)
+	}
+	w.f.SetLimits(Limits{MinFree: 1 << 60})
+	for err == nil {
+		_, err = w.write(r, ExtentBytes/2)
+	}
+	last, n := 0, int64(0)
+	for p := range w.has {
+		last, n = max(last, p.extent()), n+p.Bytes()
+	}
+	if !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrBackOff) || n < 2*ExtentBytes || last > 6 {
+		t.Errorf("%d bytes written again, up to extent %d: %v", n, last, err)
+	}
+	now = now.Add(backOffMax)
+	b, err := w.f.Begin(ExtentBytes, true)
+	noErr(t, err)
+	b.Drop()
+	w.f.SetLimits(Limits{})
+	_, err = w.write(r, 2*ExtentBytes)
+	noErr(t, err)
+	w.readAll()
 }
