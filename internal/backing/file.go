@@ -120,11 +120,11 @@ func Adopt(a *arena.Arena, base int64, f *os.File, l Limits) (*File, error) {
 		return nil, closeAlso(f, either(err, ErrNone))
 	}
 	if f == nil {
-		return nil, errors.Join(ErrForeign, s.end(extents))
+		return nil, errors.Join(ErrForeign, s.end())
 	}
 	b, found, size, err := open(s, f)
 	if err != nil || found != id {
-		return nil, closeAlso(f, errors.Join(ErrForeign, err, s.end(extents)))
+		return nil, closeAlso(f, errors.Join(ErrForeign, err, s.end()))
 	}
 	file := b.start(min(extents, int(size/ExtentBytes)), l)
 	for i := range file.extents {
@@ -202,7 +202,7 @@ func (f *File) Close() error {
 // Remove gives up the file, with all that is in it, and its key.
 func (f *File) Remove() error {
 	f.stop()
-	err := f.state.end(len(f.extents))
+	err := f.state.end()
 	// What becomes of the bytes does not matter, for nobody has the key.
 	_ = f.disk.punch(markBytes, f.Bytes()-markBytes)
 	_ = unix.Ftruncate(int(f.f.Fd()), markBytes) // no block device

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/arena"
 )
 
 // TestFile writes, reads, frees, cleans, sweeps and reopens at random.
@@ -187,4 +189,42 @@ func TestNoSpaceForNewExtents(t *testing.T) {
 	_, err = w.write(r, 2*ExtentBytes)
 	noErr(t, err)
 	w.readAll()
+}
+
+// However short a file has become, what the state took for all of its extents is given back; and what could not be, when the next file
+// comes.
+func TestStateGivesBackItsTable(t *testing.T) {
+	fails := false
+	undo := arena.SetFault(func(op arena.Op, _, _ int64) error {
+		if fails && op == arena.OpRelease {
+			return unix.ENOMEM
+		}
+		return nil
+	})
+	defer undo()
+	w := newOwner(t, Options{Bytes: 2000 * ExtentBytes})
+	another := func() {
+		f, err := Create(w.path)
+		noErr(t, err)
+		w.f, err = New(w.a, 0, f, w.o)
+		noErr(t, err)
+		if n, want := w.a.Budget().Used(), arena.FrameSize+tableBytes(2000); n != want {
+			t.Fatalf("the state takes %d bytes, want %d", n, want)
+		}
+	}
+	for _, size := range []int64{700 * ExtentBytes, maxBlock} {
+		noErr(t, os.Truncate(w.path, size))
+		w.reopen()
+		noErr(t, w.f.Remove())
+		if n := w.a.Budget().Used(); n != arena.FrameSize {
+			t.Errorf("cut to %d bytes, and removed: %d bytes are left", size, n)
+		}
+		another()
+	}
+	fails = true
+	if err := w.f.Remove(); !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("a release that fails: %v", err)
+	}
+	fails = false
+	another()
 }
