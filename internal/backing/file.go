@@ -123,6 +123,9 @@ func Adopt(a *arena.Arena, base int64, f *os.File, l Limits) (*File, error) {
 		return nil, errors.Join(ErrForeign, s.end())
 	}
 	b, found, size, err := open(s, f)
+	if errors.As(err, new(unix.Errno)) { // that says nothing of the file
+		return nil, closeAlso(f, err)
+	}
 	if err != nil || found != id {
 		return nil, closeAlso(f, errors.Join(ErrForeign, err, s.end()))
 	}

@@ -228,3 +228,29 @@ func TestStateGivesBackItsTable(t *testing.T) {
 	fails = false
 	another()
 }
+
+// A descriptor that the system does not tell about costs nothing: with a good one it goes on.
+func TestAdoptAgainAfterAnError(t *testing.T) {
+	w := newOwner(t, Options{})
+	_, err := w.write(newRand(t), 2*ExtentBytes)
+	noErr(t, err)
+	good, err := os.OpenFile(w.path, os.O_RDWR, 0)
+	noErr(t, err)
+	noErr(t, w.f.Close())
+	bad, err := os.Open(w.path)
+	noErr(t, err)
+	noErr(t, bad.Close())
+	if _, err := Adopt(w.a, 0, bad, w.o.Limits); !errors.Is(err, unix.EBADF) || errors.Is(err, ErrForeign) {
+		t.Errorf("a bad descriptor: %v", err)
+	}
+	w.f, err = Adopt(w.a, 0, good, w.o.Limits)
+	noErr(t, err)
+	for p, x := range w.has {
+		for range x.wanted {
+			if !w.f.Claim(p) {
+				t.Fatalf("%s is refused", p)
+			}
+		}
+	}
+	w.readAll()
+}
