@@ -59,7 +59,7 @@ func (p *Pool) CleanBacking() (did Cleaned, more bool, err error) {
 	b.told.Lock()
 	defer b.told.Unlock()
 	b.told.clean.add(did)
-	if err != nil {
+	if failure(err) {
 		b.told.err = err
 	}
 	return did, err == nil, err

@@ -38,7 +38,7 @@ type writeback struct {
 		sync.Mutex
 		did   Written
 		clean Cleaned
-		err   error // the last
+		err   error // the last failure
 	}
 }
 
@@ -95,10 +95,20 @@ func (p *Pool) WriteBack(idle, raw uint8, bytes int64) (did Written, more bool, 
 	b.told.Lock()
 	defer b.told.Unlock()
 	b.told.did.add(did)
-	if err != nil {
+	if failure(err) {
 		b.told.err = err
 	}
 	return did, more, err
+}
+
+// failure reports whether an error is none of those that a file gives whose disk is in order, or that is waiting after one.
+func failure(err error) bool {
+	for _, other := range []error{backing.ErrNone, backing.ErrFull, backing.ErrLimit, backing.ErrBackOff} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return err != nil
 }
 
 // write writes batches. While one is written, the one before is synced, and its slots get their new words.

@@ -372,6 +372,9 @@ func TestNothingLeavesBeforeTheSync(t *testing.T) {
 	if _, _, err := b.p.WriteBack(1, 1, backing.BatchBytes); !errors.Is(err, backing.ErrBackOff) {
 		t.Errorf("again at once: %v", err)
 	}
+	if n, err := b.p.BackingErr(); n != 1 || !errors.Is(err, unix.EIO) {
+		t.Errorf("%d batches failed, the last: %v", n, err)
+	}
 	b.verify()
 }
 
