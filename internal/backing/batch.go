@@ -90,7 +90,7 @@ func (b *Batch) extendLocked() error {
 	f := b.f
 	i, err := f.takeExtentLocked(b.spare)
 	if err != nil {
-		if !errors.Is(err, ErrFull) {
+		if !errors.Is(err, ErrFull) && !errors.Is(err, ErrNoSpace) { // which end when something is freed
 			f.failedLocked()
 		}
 		return err
@@ -225,7 +225,7 @@ func (f *File) failLocked(spent int64) {
 
 // Drop gives the batch up. Each Place is to be given back with Free.
 func (b *Batch) Drop() {
-	if b.err == nil || errors.Is(b.err, ErrNoSpace) { // which has its wait
+	if b.err == nil || errors.Is(b.err, ErrNoSpace) {
 		b.err = ErrFull
 	}
 	_ = b.end(b.err)
