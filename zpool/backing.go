@@ -100,6 +100,18 @@ func (p *Pool) BackingDirect() bool {
 	return f == nil || f.Direct()
 }
 
+// BackingErr returns how many batches could not be written to the backing file since it was taken into use, and the last failure of its
+// disk; 0 without a file. It may be called while the pool is being closed, and after.
+func (p *Pool) BackingErr() (batches uint64, last error) {
+	b := &p.writeback
+	if f := b.file.Load(); f != nil {
+		batches = f.WriteErrors()
+	}
+	b.told.Lock()
+	defer b.told.Unlock()
+	return batches, b.told.err
+}
+
 // BackingNoteErr is why BackingOptions.Note could not be read or written when that was last tried; nil without one.
 func (p *Pool) BackingNoteErr() error {
 	if f := p.writeback.file.Load(); f != nil {

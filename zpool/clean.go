@@ -49,14 +49,17 @@ func (p *Pool) CleanBacking() (did Cleaned, more bool, err error) {
 		return did, true, nil
 	}
 	outcome := backing.Emptied
-	if err != nil {
+	switch {
+	case errors.Is(err, backing.ErrRead): // the others may be in order
+		outcome = backing.NotWorth
+	case err != nil:
 		outcome = backing.Again
 	}
 	f.Done(extent, outcome)
 	b.told.Lock()
 	defer b.told.Unlock()
 	b.told.clean.add(did)
-	if err != nil {
+	if failure(err) {
 		b.told.err = err
 	}
 	return did, err == nil, err
@@ -75,15 +78,14 @@ func (b *writeback) empty(f *backing.File, batch *backing.Batch, extent int) (di
 			}
 			n := b.owners(o, p, &b.items)
 			to, fits := batch.Add(o, bytes, n)
-			if !fits || did.Bytes+to.Bytes() > backing.ExtentBytes*worthPercent/100 {
-				if fits {
-					b.setPlaces(first, to)
-				} else {
-					b.items = b.items[:first]
-				}
-				return errNotWorth
+			if !fits { // that says nothing of the extent
+				b.items = b.items[:first]
+				return batch.Refusal()
 			}
 			b.setPlaces(first, to)
+			if did.Bytes+to.Bytes() > backing.ExtentBytes*worthPercent/100 {
+				return errNotWorth
+			}
 			b.once.add(to)
 			did.Objects++
 			did.Bytes += to.Bytes()

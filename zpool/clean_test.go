@@ -1,6 +1,14 @@
 package zpool
 
-import "testing"
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/backing"
+)
 
 // An extent of clusters half of which are gone is emptied, although what is left of them is wanted by all their members.
 func TestCleanClusters(t *testing.T) {
@@ -96,5 +104,80 @@ func TestCountOnceInSteps(t *testing.T) {
 		t.Errorf("%d counts were whole, %d were not: the test did not test", whole, partly)
 	}
 	noErr(t, b.p.Check())
+	b.verify()
+}
+
+// halfDead is a pool whose backing file has some extents, half of each wanted.
+func halfDead(t *testing.T) *backed {
+	b := newBacked(t, Options{MaxBytes: 32 << 20})
+	for slot := range uint64(8000) {
+		b.store(slot, slot<<12|3<<8)
+	}
+	b.p.Tick()
+	writeAll(t, b.p)
+	for slot := uint64(0); slot < 8000; slot += 2 {
+		b.invalidate(slot)
+	}
+	if s := b.p.Stats().Backing; s.LiveBytes < 3<<20 {
+		t.Fatalf("%+v", s)
+	}
+	return b
+}
+
+// cleanAll cleans until there is nothing left to clean, or an error.
+func (b *backed) cleanAll() (all Cleaned, err error) {
+	for more := true; more && err == nil; {
+		var did Cleaned
+		did, more, err = b.p.CleanBacking()
+		all.add(did)
+	}
+	return all, err
+}
+
+// What may be written is too little for an extent: that is the limit's fault, and the extents are emptied when it allows it again.
+func TestCleanAtTheLimit(t *testing.T) {
+	b := halfDead(t)
+	o := BackingOptions{DayBytes: b.p.Stats().Backing.DayBytes + 72<<10}
+	noErr(t, b.p.SetBackingLimits(o))
+	for range 3 {
+		did, err := b.cleanAll()
+		if did.Extents > 0 || !errors.Is(err, backing.ErrLimit) {
+			t.Fatalf("%+v, %v", did, err)
+		}
+	}
+	if s := b.p.Stats().Backing; s.DayBytes > o.DayBytes || s.WriteErrors > 0 {
+		t.Errorf("%+v", s)
+	}
+	noErr(t, b.p.SetBackingLimits(BackingOptions{}))
+	did, err := b.cleanAll()
+	if did.Extents < 2 || err != nil {
+		t.Errorf("without a limit: %+v, %v", did, err)
+	}
+	noErr(t, b.p.Check())
+	b.verify()
+}
+
+// An extent that the disk does not give back is left alone, and the others are emptied.
+func TestCleanBesideABadSector(t *testing.T) {
+	var bad atomic.Int64 // where the extent is that cannot be read; -1: none, -2: the next one
+	bad.Store(-1)
+	undo := backing.SetFault(func(op backing.Op, off, n int64) error {
+		if op == backing.OpRead && n == backing.ExtentBytes && (bad.CompareAndSwap(-2, off) || bad.Load() == off) {
+			return unix.EIO
+		}
+		return nil
+	}, nil)
+	defer undo()
+	b := halfDead(t)
+	bad.Store(-2)
+	if _, err := b.cleanAll(); !errors.Is(err, unix.EIO) || !errors.Is(b.p.Stats().BackingError, unix.EIO) {
+		t.Fatalf("%v; the pool says %v", err, b.p.Stats().BackingError)
+	}
+	did, err := b.cleanAll()
+	if did.Extents < 2 || err != nil {
+		t.Errorf("the others: %+v, %v", did, err)
+	}
+	noErr(t, b.p.Check())
+	bad.Store(-1)
 	b.verify()
 }

@@ -75,7 +75,7 @@ type Stats struct {
 	WrittenBack  Written
 	Cleaned      Cleaned
 	Backing      backing.Stats      // zeros: there is none
-	BackingError error              // the last that writeback met; nil: none
+	BackingError error              // the last failure of the disk that writeback met; nil: none
 	DiskLoadTime histogram.Snapshot // loads of one page that had to be read from the backing file
 
 	Stores, Loads, Invalidated uint64 // pages

@@ -23,6 +23,7 @@ type writeback struct {
 	w      *Worker    // counts, and brings pages back; nil until it is needed
 	next   uint64     // slot at which the next batch begins
 	left   uint64     // slots that this step may still look at
+	most   int64      // bytes of a batch
 	flight            // what the batch has
 	other  flight     // what the one before has, which may not have been committed yet
 	object []byte     // room for one
@@ -38,7 +39,7 @@ type writeback struct {
 		sync.Mutex
 		did   Written
 		clean Cleaned
-		err   error // the last
+		err   error // the last failure
 	}
 }
 
@@ -95,10 +96,20 @@ func (p *Pool) WriteBack(idle, raw uint8, bytes int64) (did Written, more bool, 
 	b.told.Lock()
 	defer b.told.Unlock()
 	b.told.did.add(did)
-	if err != nil {
+	if failure(err) {
 		b.told.err = err
 	}
 	return did, more, err
+}
+
+// failure reports whether an error is none of those that a file gives whose disk is in order, or that is waiting after one.
+func failure(err error) bool {
+	for _, other := range []error{backing.ErrNone, backing.ErrFull, backing.ErrLimit, backing.ErrBackOff} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return err != nil
 }
 
 // write writes batches. While one is written, the one before is synced, and its slots get their new words.
@@ -109,6 +120,7 @@ func (b *writeback) write(f *backing.File, bytes int64) (did Written, more bool,
 			l := <-under
 			did.add(l.did)
 			under, err = nil, l.err
+			b.pace(l)
 		}
 		return err
 	}
@@ -118,7 +130,8 @@ func (b *writeback) write(f *backing.File, bytes int64) (did Written, more bool,
 		}
 	}()
 	for more = true; more && bytes > 0 && b.left > 0; {
-		batch, e := f.Begin(bytes, false)
+		size := min(bytes, b.most)
+		batch, e := f.Begin(size, false)
 		if e != nil {
 			if did.Pages == 0 && under == nil {
 				err = e
@@ -140,7 +153,7 @@ func (b *writeback) write(f *backing.File, bytes int64) (did Written, more bool,
 			did.add(b.land(f, batch, b.flight).did)
 			return did, more, before
 		}
-		bytes -= backing.BatchBytes
+		bytes -= size
 		done, flight := make(chan landed, 1), b.flight
 		under = done
 		go func() { done <- b.land(f, batch, flight) }()
@@ -150,8 +163,19 @@ func (b *writeback) write(f *backing.File, bytes int64) (did Written, more bool,
 
 // landed is what became of a batch.
 type landed struct {
-	did Written
-	err error
+	did  Written
+	late bool // it was given up because it took too long
+	err  error
+}
+
+// pace makes batches smaller if the disk is too slow for them, and slowly larger again.
+func (b *writeback) pace(l landed) {
+	switch {
+	case l.late:
+		b.most = max(b.most/2, leastWrite)
+	case l.err == nil:
+		b.most = min(b.most+b.most/8, backing.BatchBytes)
+	}
 }
 
 // land waits until a batch is safe and then commits it.
@@ -162,7 +186,7 @@ func (b *writeback) land(f *backing.File, batch *backing.Batch, w flight) landed
 		b.giveUp(f, w.items)
 		return landed{err: err}
 	}
-	return landed{did: b.commit(f, w)}
+	return b.commit(f, w)
 }
 
 // collect fills a batch. It reports whether there may be more to write.
@@ -292,13 +316,13 @@ func (b *writeback) copy(slot uint64, w word) (check uint32, ok bool) {
 
 // commit gives the slots their new words, and frees what they had in memory. That a word is the same means that the page is:
 // see packer.publish.
-func (b *writeback) commit(f *backing.File, w flight) (did Written) {
-	p := b.p
+func (b *writeback) commit(f *backing.File, w flight) landed {
+	p, did := b.p, Written{}
 	p.tiers.mu.Lock() // the clock stands still
 	defer p.tiers.mu.Unlock()
 	if p.clock.at.Load()-w.since > ticksMost {
 		b.giveUp(f, w.items)
-		return Written{Lost: uint64(len(w.items))}
+		return landed{did: Written{Lost: uint64(len(w.items))}, late: true}
 	}
 	last := backing.Place(0)
 	for _, i := range w.items {
@@ -318,7 +342,7 @@ func (b *writeback) commit(f *backing.File, w flight) (did Written) {
 			b.once.add(last)
 		}
 	}
-	return did
+	return landed{did: did}
 }
 
 // giveUp takes back what a batch has claimed.
@@ -342,6 +366,7 @@ func (b *writeback) open(p *Pool, f *backing.File) {
 		b.object = make([]byte, 0, PageSize)
 	}
 	b.once = once{units: make([]int32, f.Bytes()/backing.ExtentBytes)}
+	b.most = backing.BatchBytes
 	b.file.Store(f)
 	b.wake()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -372,6 +373,9 @@ func TestNothingLeavesBeforeTheSync(t *testing.T) {
 	if _, _, err := b.p.WriteBack(1, 1, backing.BatchBytes); !errors.Is(err, backing.ErrBackOff) {
 		t.Errorf("again at once: %v", err)
 	}
+	if n, err := b.p.BackingErr(); n != 1 || !errors.Is(err, unix.EIO) {
+		t.Errorf("%d batches failed, the last: %v", n, err)
+	}
 	b.verify()
 }
 
@@ -393,4 +397,44 @@ func TestNoAllocationsToLoadWhatIsWritten(t *testing.T) {
 	if b.p.Stats().Backing.Reads < 100 {
 		t.Error("they were not read from the file")
 	}
+}
+
+// On a disk that takes more generations for a batch than its pages may be under way, batches become smaller, until they are safe in time.
+func TestSlowDisk(t *testing.T) {
+	var p *Pool
+	var wrote, ticked atomic.Int64
+	undo := backing.SetFault(func(op backing.Op, _, n int64) error {
+		switch op {
+		case backing.OpWrite:
+			wrote.Add(n)
+		case backing.OpSync: // each batch by itself takes more than ticksMost
+			for ; ticked.Load() < wrote.Load(); ticked.Add(backing.BatchBytes / (ticksMost + 8)) {
+				p.Tick()
+			}
+		}
+		return nil
+	}, nil)
+	defer undo()
+	b := newBacked(t, Options{MaxBytes: 32 << 20})
+	p = b.p
+	for slot := range uint64(2500) {
+		b.store(slot, slot<<12|sortLong<<8)
+	}
+	b.p.Tick()
+	lost := uint64(0)
+	for range 5 {
+		did, _, err := b.p.WriteBack(1, 1, backing.BatchBytes)
+		noErr(t, err)
+		lost += did.Lost
+	}
+	if n := b.p.Stats().WrittenPages; n != 2500 || lost == 0 {
+		t.Errorf("%d pages are in the file, %d were given up", n, lost)
+	}
+	for range 40 {
+		b.p.writeback.pace(landed{})
+	}
+	if n := b.p.writeback.most; n != backing.BatchBytes {
+		t.Errorf("batches are of %d bytes when the disk is fast again", n)
+	}
+	b.verify()
 }

@@ -147,6 +147,9 @@ func (b *writeback) do(f *backing.File, v *outflow, d outPlan) (err error) {
 		if err = e; err != nil || !more {
 			l.uncleanable, l.lookAt = true, now+max(cleanRest, sweepShare*l.fruitless)
 			l.fruitless = 0
+			if errors.Is(err, backing.ErrLimit) { // what is too little for an extent is for the writer
+				l.lookAt += restLimit
+			}
 		}
 	case outSweep:
 		l.sweepAt = now + sweepRest

@@ -90,7 +90,7 @@ func (b *Batch) extendLocked() error {
 	f := b.f
 	i, err := f.takeExtentLocked(b.spare)
 	if err != nil {
-		if !errors.Is(err, ErrFull) {
+		if !errors.Is(err, ErrFull) && !errors.Is(err, ErrNoSpace) { // which end when something is freed
 			f.failedLocked()
 		}
 		return err
@@ -128,6 +128,10 @@ func (b *Batch) Add(o Object, bytes []byte, wanted int) (Place, bool) {
 	f.want(p, wanted)
 	return p, true
 }
+
+// Refusal is why Add reported false: ErrLimit if no more bytes may be written, or were asked for; else an error of Begin, or the
+// disk's.
+func (b *Batch) Refusal() error { return either(b.err, ErrLimit) }
 
 // write has what is in the buffer written, up to the next block, and takes another buffer.
 func (b *Batch) write() {
@@ -220,7 +224,12 @@ func (f *File) failLocked(spent int64) {
 }
 
 // Drop gives the batch up. Each Place is to be given back with Free.
-func (b *Batch) Drop() { _ = b.end(ErrFull) }
+func (b *Batch) Drop() {
+	if b.err == nil || errors.Is(b.err, ErrNoSpace) {
+		b.err = ErrFull
+	}
+	_ = b.end(b.err)
+}
 
 // end ends the turn.
 func (b *Batch) end(err error) error {

@@ -89,7 +89,7 @@ func fillDevice(t *testing.T, dev *os.File) {
 	noErr(t, w.f.Close())
 	file, err = Create(filepath.Join(t.TempDir(), "other")) // for the owner to end with
 	noErr(t, err)
-	noErr(t, w.f.state.end(len(w.f.extents)))
+	noErr(t, w.f.state.end())
 	w.f, err = New(w.a, 0, file, Options{Bytes: 8 * ExtentBytes})
 	noErr(t, err)
 }

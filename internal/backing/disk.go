@@ -106,7 +106,7 @@ func (d *fileDisk) first() int {
 // identity tells one file from another while the machine runs.
 type identity struct{ device, inode uint64 }
 
-// look returns what a file is. Files that cannot be one of ours are an error.
+// look returns what a file is. Files that cannot be one of ours are an error, which is none of the system's.
 func look(f *os.File) (d *fileDisk, id identity, size int64, block int, err error) {
 	var st unix.Stat_t
 	fd := int(f.Fd())

@@ -69,7 +69,7 @@ func (f *File) freeLocked(i int) bool {
 }
 
 // takeExtentLocked finds a free extent, the next one in the file if it can, so that the disk writes on where it was. spare
-// are to be left.
+// are to be left. If the file system has no more to give, only those count that the file has already.
 func (f *File) takeExtentLocked(spare int) (extent int, err error) {
 	free := f.counts.free.Load()
 	for _, i := range [...]int{f.turn.open.extent, f.turn.held} { // two extents: what is held was not open, nor free
@@ -80,24 +80,34 @@ func (f *File) takeExtentLocked(spare int) (extent int, err error) {
 	if free <= int64(spare) {
 		return none, ErrFull
 	}
+	left, err := f.disk.free()
+	if err != nil {
+		return none, err
+	}
+	tight := left < f.limits.minFree.Load()+ExtentBytes
+	extent = none
 	for i, n := f.turn.next, 0; n < len(f.extents); i, n = (i+1)%len(f.extents), n+1 {
-		if f.freeLocked(i) {
-			return f.useExtentLocked(i)
+		if !f.freeLocked(i) || tight && !f.extents[i].used {
+			continue
 		}
+		if extent == none {
+			extent = i
+		}
+		if spare--; spare < 0 {
+			f.useExtentLocked(extent)
+			return extent, nil
+		}
+	}
+	if tight {
+		return none, ErrNoSpace
 	}
 	return none, ErrFull
 }
 
-func (f *File) useExtentLocked(i int) (int, error) {
+func (f *File) useExtentLocked(i int) {
 	e := &f.extents[i]
-	if left, err := f.disk.free(); err != nil {
-		return none, err
-	} else if !e.used && left < f.limits.minFree.Load()+ExtentBytes {
-		return none, ErrNoSpace
-	}
 	f.turn.next = (i + 1) % len(f.extents)
 	e.used, e.bad, e.floor = true, false, 0
-	return i, nil
 }
 
 // FreeBytes returns how much is in extents that can be written over.

@@ -16,11 +16,12 @@ import (
 var (
 	// ErrDamaged is returned by Read when what is in the file is not what was written there.
 	ErrDamaged = errors.New("the object is damaged")
-	// ErrRead is returned by Read when the disk refuses.
+	// ErrRead is returned by Read and Walk when the disk refuses.
 	ErrRead = errors.New("the object cannot be read")
 	// ErrFull is returned by Begin when no extent is free.
 	ErrFull = errors.New("the backing file is full")
-	// ErrNoSpace is returned by Begin when the file system has less left than is to stay free.
+	// ErrNoSpace is returned by Begin when the file system has less left than is to stay free, and no extent is free that the file
+	// has already.
 	ErrNoSpace = errors.New("the file system of the backing file is full")
 	// ErrLimit is returned by Begin when as much was written as may be, a day or a second.
 	ErrLimit = errors.New("the limit of bytes written is reached")
@@ -119,11 +120,14 @@ func Adopt(a *arena.Arena, base int64, f *os.File, l Limits) (*File, error) {
 		return nil, closeAlso(f, either(err, ErrNone))
 	}
 	if f == nil {
-		return nil, errors.Join(ErrForeign, s.end(extents))
+		return nil, errors.Join(ErrForeign, s.end())
 	}
 	b, found, size, err := open(s, f)
+	if errors.As(err, new(unix.Errno)) { // that says nothing of the file
+		return nil, closeAlso(f, err)
+	}
 	if err != nil || found != id {
-		return nil, closeAlso(f, errors.Join(ErrForeign, err, s.end(extents)))
+		return nil, closeAlso(f, errors.Join(ErrForeign, err, s.end()))
 	}
 	file := b.start(min(extents, int(size/ExtentBytes)), l)
 	for i := range file.extents {
@@ -201,7 +205,7 @@ func (f *File) Close() error {
 // Remove gives up the file, with all that is in it, and its key.
 func (f *File) Remove() error {
 	f.stop()
-	err := f.state.end(len(f.extents))
+	err := f.state.end()
 	// What becomes of the bytes does not matter, for nobody has the key.
 	_ = f.disk.punch(markBytes, f.Bytes()-markBytes)
 	_ = unix.Ftruncate(int(f.f.Fd()), markBytes) // no block device

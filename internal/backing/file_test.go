@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/arena"
 )
 
 // TestFile writes, reads, frees, cleans, sweeps and reopens at random.
@@ -154,4 +156,104 @@ func TestSweepAfterRestart(t *testing.T) {
 	if noErr(t, unix.Fstat(int(w.f.File().Fd()), &st)); st.Blocks*512 > ExtentBytes {
 		t.Errorf("the file takes %d bytes", st.Blocks*512)
 	}
+}
+
+// When the file system has no more to give, the file goes on in what it has, as far as that is free, and leaves the cleaner its share.
+func TestNoSpaceForNewExtents(t *testing.T) {
+	r := newRand(t)
+	w := newOwner(t, Options{Bytes: 16 * ExtentBytes})
+	_, err := w.write(r, 6*ExtentBytes)
+	noErr(t, err)
+	for p := range w.has {
+		w.drop(p)
+	}
+	w.f.SetLimits(Limits{MinFree: 1 << 60})
+	for err == nil {
+		_, err = w.write(r, ExtentBytes/2)
+	}
+	last, n := 0, int64(0)
+	for p := range w.has {
+		last, n = max(last, p.extent()), n+p.Bytes()
+	}
+	if !errors.Is(err, ErrNoSpace) || n < 2*ExtentBytes || last > 6 {
+		t.Errorf("%d bytes written again, up to extent %d: %v", n, last, err)
+	}
+	b, err := w.f.Begin(ExtentBytes, true)
+	noErr(t, err)
+	b.Drop()
+	for p := range w.has {
+		if p.extent() == last {
+			w.drop(p)
+		}
+	}
+	_, err = w.write(r, ExtentBytes/2)
+	noErr(t, err) // at once
+	w.f.SetLimits(Limits{})
+	_, err = w.write(r, 2*ExtentBytes)
+	noErr(t, err)
+	w.readAll()
+}
+
+// However short a file has become, what the state took for all of its extents is given back; and what could not be, when the next file
+// comes.
+func TestStateGivesBackItsTable(t *testing.T) {
+	fails := false
+	undo := arena.SetFault(func(op arena.Op, _, _ int64) error {
+		if fails && op == arena.OpRelease {
+			return unix.ENOMEM
+		}
+		return nil
+	})
+	defer undo()
+	w := newOwner(t, Options{Bytes: 2000 * ExtentBytes})
+	another := func() {
+		f, err := Create(w.path)
+		noErr(t, err)
+		w.f, err = New(w.a, 0, f, w.o)
+		noErr(t, err)
+		if n, want := w.a.Budget().Used(), arena.FrameSize+tableBytes(2000); n != want {
+			t.Fatalf("the state takes %d bytes, want %d", n, want)
+		}
+	}
+	for _, size := range []int64{700 * ExtentBytes, maxBlock} {
+		noErr(t, os.Truncate(w.path, size))
+		w.reopen()
+		noErr(t, w.f.Remove())
+		if n := w.a.Budget().Used(); n != arena.FrameSize {
+			t.Errorf("cut to %d bytes, and removed: %d bytes are left", size, n)
+		}
+		another()
+	}
+	fails = true
+	if err := w.f.Remove(); !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("a release that fails: %v", err)
+	}
+	fails = false
+	another()
+}
+
+// A descriptor that the system does not tell about costs nothing: with a good one it goes on.
+func TestAdoptAgainAfterAnError(t *testing.T) {
+	w := newOwner(t, Options{})
+	_, err := w.write(newRand(t), 2*ExtentBytes)
+	noErr(t, err)
+	good, err := os.OpenFile(w.path, os.O_RDWR, 0)
+	noErr(t, err)
+	noErr(t, w.f.Close())
+	bad, err := os.Open(w.path)
+	noErr(t, err)
+	noErr(t, bad.Close())
+	if _, err := Adopt(w.a, 0, bad, w.o.Limits); !errors.Is(err, unix.EBADF) || errors.Is(err, ErrForeign) {
+		t.Errorf("a bad descriptor: %v", err)
+	}
+	w.f, err = Adopt(w.a, 0, good, w.o.Limits)
+	noErr(t, err)
+	for p, x := range w.has {
+		for range x.wanted {
+			if !w.f.Claim(p) {
+				t.Fatalf("%s is refused", p)
+			}
+		}
+	}
+	w.readAll()
 }

@@ -49,7 +49,7 @@ func TestNote(t *testing.T) {
 		t.Errorf("%d bytes in all, of %d that may be", sum, o.DayBytes)
 	} else {
 		noErr(t, b.f.Close())
-		noErr(t, b.f.state.end(len(b.f.extents)))
+		noErr(t, b.f.state.end())
 		b.has, b.f = map[Place]*thing{}, remade(t, b)
 	}
 	if b, err := boot().f.Begin(ExtentBytes, false); err == nil {
@@ -59,7 +59,7 @@ func TestNote(t *testing.T) {
 		t.Error(err)
 	}
 	clear(w.has)
-	noErr(t, w.f.state.end(len(w.f.extents)))
+	noErr(t, w.f.state.end())
 	w.f = remade(t, w)
 	if day := w.f.Stats().DayBytes; day != sum { // it had less in its own state
 		t.Errorf("%d bytes where less was known, %d were written", day, sum)

@@ -65,6 +65,9 @@ func (s state) begin(extents int, id identity) error {
 			return err
 		}
 	}
+	if err := s.discardTable(); err != nil { // end may have failed
+		return err
+	}
 	if err := s.a.Commit(s.base+arena.ChunkSize, tableBytes(extents)); err != nil {
 		return err
 	}
@@ -83,15 +86,18 @@ func (s state) begin(extents int, id identity) error {
 	return nil
 }
 
-// end forgets the file and its key.
-func (s state) end(extents int) error {
+// end forgets the file and its key. What an error leaves of the table, the next begin discards.
+func (s state) end() error {
 	s.word(wordMagic).Store(0)
 	step("backing: state gone")
 	for i := range keySize / 8 {
 		s.word(wordKey + i).Store(0)
 	}
-	return s.a.Release(s.base+arena.ChunkSize, tableBytes(extents))
+	return s.discardTable()
 }
+
+// discardTable releases the table, whatever size it has: the file may have been cut since.
+func (s state) discardTable() error { return s.a.Discard(s.base+arena.ChunkSize, maxExtents*8) }
 
 func (s state) check() uint64 {
 	var b [(wordKey + keySize/8 - wordExtents) * 8]byte

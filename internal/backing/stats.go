@@ -37,6 +37,9 @@ func (f *File) Stats() Stats {
 	}
 }
 
+// WriteErrors returns how many batches could not be written. It may be called after Close.
+func (f *File) WriteErrors() uint64 { return f.counts.writeErrors.Load() }
+
 // Check compares what is wanted with the places that the owner has, each as often as it is wanted. No other call may be in
 // progress.
 func (f *File) Check(each func(visit func(p Place))) error {

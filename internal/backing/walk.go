@@ -1,5 +1,7 @@
 package backing
 
+import "fmt"
+
 // Emptiest returns the extent in which the least is wanted, if that is less than so many percent of it, and holds it until
 // Done. once, if it is not nil, has the units that are wanted in each extent: the file's own count has an object for each who wants it.
 func (f *File) Emptiest(percent int, once []int32) (extent int, ok bool) {
@@ -26,7 +28,7 @@ type Outcome int
 
 const (
 	Again    Outcome = iota // it may be tried again
-	NotWorth                // what is wanted in it takes too much: not tried again before half of it is gone
+	NotWorth                // what is wanted in it takes too much, or cannot be read: not tried again before half of it is gone
 	Emptied                 // all was moved away; if something is wanted in it all the same, that could not be read
 )
 
@@ -47,12 +49,12 @@ func (f *File) Done(extent int, o Outcome) {
 
 // Walk shows all objects in the extent of Emptiest that are mine to visit, in order. The bytes are gone when visit returns; an
 // error of it ends the walk. Headers that mine sees may be noise: only what visit sees was sealed at this place. Objects
-// that cannot be opened are left out.
+// that cannot be opened are left out. If the disk refuses, it is ErrRead.
 func (f *File) Walk(extent int, mine func(o Object, p Place) bool, visit func(o Object, p Place, bytes []byte) error) error {
 	b, off := f.turn.walk, int64(extent)*ExtentBytes
 	if err := f.disk.readAt(b, off); err != nil {
 		f.counts.readErrors.Add(1)
-		return err
+		return fmt.Errorf("%w: extent %d: %w", ErrRead, extent, err)
 	}
 	s, number, first := sealer{gcm: f.gcm}, f.state.number(extent).Load(), 0
 	if extent == 0 {

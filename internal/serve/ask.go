@@ -36,6 +36,9 @@ func (d *Daemon) Info() control.Info {
 		i.Door.Device = ""
 	}
 	i.Warnings = append(i.Warnings, d.notInForce()...)
+	if n, err := d.pool.BackingErr(); n > 0 {
+		i.Warnings = append(i.Warnings, refused(n, err))
+	}
 	return i
 }
 

@@ -119,6 +119,7 @@ func (d *Daemon) afterwards() {
 		go d.watchKeeper()
 	}
 	go d.watchSwap()
+	go d.watchBacking(warnEvery)
 	d.warn(d.saved.now.Restarts == 0)
 	if d.saved.now.Restarts > 0 {
 		if _, err := d.reload(); err != nil { // it has said what is wrong

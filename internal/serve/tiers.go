@@ -127,6 +127,30 @@ func (d *Daemon) addBacking(c *config.Config) error {
 	return nil
 }
 
+// watchBacking says so when the disk refuses what is written to the backing file, once each so often.
+func (d *Daemon) watchBacking(every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for said := uint64(0); ; {
+		select {
+		case <-d.over:
+			return
+		case <-tick.C:
+		}
+		n, err := d.pool.BackingErr()
+		if n > said {
+			d.log.Warn(refused(n, err))
+		}
+		said = n // another file begins anew
+	}
+}
+
+// refused says that so many batches could not be written.
+func refused(batches uint64, last error) string {
+	return fmt.Sprintf("the backing file could not be written %d times since this process began to use it, the last error: %v; "+
+		"the pages stay in memory", batches, last)
+}
+
 // unkeepBacking takes the backing file out of the manager's store.
 func (d *Daemon) unkeepBacking() error {
 	i := slices.Index(d.handles, door.BackingHandle)

@@ -1,6 +1,20 @@
 package serve
 
-import "testing"
+import (
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/backing"
+	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/logs"
+	"github.com/zswapd/zswapd/zpool"
+)
 
 // The count of the day is kept where systemd says that the service may keep something, and nowhere else.
 func TestNoteFile(t *testing.T) {
@@ -12,4 +26,55 @@ func TestNoteFile(t *testing.T) {
 			t.Errorf("STATE_DIRECTORY=%q: %q, want %q", dirs, got, want)
 		}
 	}
+}
+
+// A disk that refuses what is written to the backing file is in the log, and in what status shows.
+func TestRefusedWritesAreTold(t *testing.T) {
+	undo := backing.SetFault(func(op backing.Op, _, _ int64) error {
+		if op == backing.OpWrite {
+			return unix.EIO
+		}
+		return nil
+	}, nil)
+	defer undo()
+	p, err := zpool.New(zpool.Options{Slots: 4096, MaxBytes: 8 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	c, err := config.Load("", 16<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := logs.New(io.Discard, false)
+	defer l.Close()
+	d := &Daemon{o: Options{Log: l}, log: l.Logger, config: c, pool: p, over: make(chan struct{})}
+	d.state.Store(StateServing)
+	done := make(chan struct{})
+	go func() { defer close(done); d.watchBacking(time.Millisecond) }()
+	defer func() { close(d.over); <-done }()
+	told := func() bool {
+		return slices.ContainsFunc(d.Info().Warnings, func(w string) bool { return strings.Contains(w, unix.EIO.Error()) })
+	}
+	if err := p.AddBacking(zpool.BackingOptions{Path: t.TempDir(), Bytes: 8 << 20}); err != nil || told() {
+		t.Fatal(err, d.Info().Warnings)
+	}
+	w, page := p.NewWorker(), make([]byte, zpool.PageSize)
+	for slot := range uint64(64) {
+		_, _ = rand.NewChaCha8([32]byte{byte(slot)}).Read(page)
+		if err := w.Store(slot, page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Tick()
+	if _, _, err := p.WriteBack(1, 1, 1<<20); err == nil || !told() {
+		t.Errorf("%v; status has %q", err, d.Info().Warnings)
+	}
+	for range 1000 {
+		if e := d.Events(); len(e) > 0 && strings.Contains(e[0].Message, unix.EIO.Error()) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("the log has %+v", d.Events())
 }
