@@ -123,7 +123,7 @@ func Adopt(a *arena.Arena, base int64, f *os.File, l Limits) (*File, error) {
 		return nil, errors.Join(ErrForeign, s.end())
 	}
 	b, found, size, err := open(s, f)
-	if errors.As(err, new(unix.Errno)) { // that says nothing of the file
+	if errors.As(err, new(unix.Errno)) && !errors.Is(err, unix.ESTALE) { // that says nothing of the file; a stale one is gone for good
 		return nil, closeAlso(f, err)
 	}
 	if err != nil || found != id {
