@@ -124,22 +124,22 @@ func (k *keeper) loop() (code int, err error) {
 	}
 }
 
-// start starts the daemon, with all that is in store.
+// start starts the daemon, with all that is in store. While there is something, it does not give up: nobody else would serve it.
 func (k *keeper) start() (err error) {
-	time.Sleep(k.backoff.pause())
-	program := k.program
-	if k.tried != "" {
-		program = k.tried
-	}
-	k.child, err = k.spawn(program)
-	if err != nil && k.store.empty() {
-		return fmt.Errorf("keeper: start %s: %w", program, err)
-	}
-	if err != nil { // no memory, perhaps; there is nothing to do but to try again
-		k.Say(fmt.Sprintf("keeper: start %s: %v", program, err))
+	for {
+		time.Sleep(k.backoff.pause())
+		program := cmp.Or(k.tried, k.program)
+		if k.child, err = k.spawn(program); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("keeper: start %s: %w", program, err)
+		if k.store.empty() {
+			return err
+		}
+		k.Say(err.Error() + ": trying again") // no memory, perhaps, or too many processes
+		k.backoff.failed()
 		k.tried = ""
 	}
-	return nil
 }
 
 // hear does what the daemon asks for.

@@ -24,6 +24,7 @@ const (
 	scriptEnv = "ZSWAPD_TEST_SCRIPT"
 
 	managedEnv = "ZSWAPD_TEST_MANAGED"
+	noForkEnv  = "ZSWAPD_TEST_NO_FORK"
 )
 
 func TestMain(m *testing.M) {
@@ -43,6 +44,9 @@ func playKeeper() int {
 		Program: os.Args[1], Args: []string{"@daemon"}, Dir: os.Args[2], Watchdog: time.Minute, // nobody pets it here
 		Say: func(text string) { fmt.Println("KEEPER", text) },
 	}
+	if os.Getenv(noForkEnv) != "" {
+		o.Say = forkFails(3, o.Say)
+	}
 	if strings.Contains(os.Getenv(scriptEnv), "hang") {
 		o.Watchdog = time.Second
 	}
@@ -58,6 +62,26 @@ func playKeeper() int {
 		fmt.Println("ERROR", err)
 	}
 	return code
+}
+
+// forkFails returns a Say for a keeper that cannot start a process from the first word on, for want of descriptors, until it has said
+// so a number of times.
+func forkFails(times int, say func(string)) func(string) {
+	var before unix.Rlimit
+	said := 0
+	return func(text string) {
+		say(text)
+		var err error
+		if said++; said == 1 {
+			_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &before)
+			err = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Max: before.Max})
+		} else if said == 1+times {
+			err = unix.Setrlimit(unix.RLIMIT_NOFILE, &before)
+		}
+		if err != nil {
+			say(err.Error())
+		}
+	}
 }
 
 // playDaemon is one life. The script has a part for each life, between semicolons; which one it is, a file that is kept says.
@@ -193,6 +217,16 @@ func TestCannotStart(t *testing.T) {
 	check(t, code, 0, out)
 	if n := strings.Count(out, "LIFE 0"); n != 2 {
 		t.Errorf("%d lives, want 2", n)
+	}
+}
+
+// A daemon that cannot be started now is started later: what is in store is nobody else's.
+func TestCannotFork(t *testing.T) {
+	t.Setenv(noForkEnv, "1")
+	code, out := keep(t, "store=lives ready kill; ready exit=0", nil)
+	check(t, code, 0, out, "LIFE 1 @daemon [lives]")
+	if n := strings.Count(out, "too many open files: trying again"); n != 3 {
+		t.Errorf("%d starts have failed, want 3; said:\n%s", n, out)
 	}
 }
 
