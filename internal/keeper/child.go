@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -87,14 +88,14 @@ func (c *child) signal(s unix.Signal) {
 }
 
 const (
-	never     = time.Hour
+	never     = math.MaxInt64   // 292 years
 	abortTime = 2 * time.Second // for the stacks of a daemon that hangs, which it writes itself
 )
 
-// patience returns how long to wait for a word.
+// patience returns how long to wait for a word. One that is not ready may have much to read.
 func (c *child) patience(watchdog time.Duration) time.Duration {
 	switch {
-	case c == nil || watchdog == 0 || !c.ready:
+	case watchdog == 0 || !c.ready:
 		return never
 	case c.aborted:
 		return abortTime

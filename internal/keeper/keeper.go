@@ -85,7 +85,7 @@ func Run(o Options) (code int, err error) {
 }
 
 func (k *keeper) loop() (code int, err error) {
-	watchdog := time.NewTimer(time.Hour)
+	watchdog := time.NewTimer(never)
 	defer watchdog.Stop()
 	for {
 		if k.child == nil {

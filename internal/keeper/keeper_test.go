@@ -3,6 +3,7 @@ package keeper
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -255,6 +256,35 @@ func TestSignals(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	code, out := keep(t, "store=lives ready hang; exit=0", nil)
 	check(t, code, 0, out, "has not come along for 1s", "LIFE 1")
+}
+
+// Who is not watched is waited for without end, not only for long.
+func TestPatience(t *testing.T) {
+	const watchdog = time.Minute
+	long := time.Now().Add(-24 * time.Hour)
+	for _, c := range []struct {
+		what     string
+		child    *child
+		watchdog time.Duration
+		want     time.Duration
+	}{
+		{"ready and silent", &child{ready: true, heard: long}, watchdog, 0},
+		{"aborted", &child{ready: true, heard: long, aborted: true}, watchdog, abortTime},
+		{"not ready", &child{heard: long}, watchdog, math.MaxInt64},
+		{"no watchdog", &child{ready: true, heard: long}, 0, math.MaxInt64},
+	} {
+		if got := c.child.patience(c.watchdog); got != c.want {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	timer.Reset(never) // is no time in the past
+	select {
+	case <-timer.C:
+		t.Error("never has come")
+	case <-time.After(50 * time.Millisecond):
+	}
 }
 
 // Another program is the next one, until it fails: then the one that was.
