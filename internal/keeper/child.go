@@ -19,7 +19,7 @@ type child struct {
 	pid     int
 	program string
 	ready   bool
-	heard   time.Time // when it said something last
+	heard   time.Time // when it said last that it comes along
 	aborted bool
 	dead    chan struct{} // closed when it is
 

@@ -155,7 +155,9 @@ func (k *keeper) hear(p *packet) {
 	if m.Store || m.Remove { // what it holds is no longer what there is
 		k.endStandby()
 	}
-	k.child.heard = time.Now()
+	if m.Pet || m.Ready { // all else is no sign that pages come along: a status, say, while swap is turned off
+		k.child.heard = time.Now()
+	}
 	if err := k.Manager.Relay(p.text, p.fds); err != nil {
 		k.Say(fmt.Sprintf("keeper: %v", err))
 	}

@@ -48,7 +48,7 @@ func playKeeper() int {
 	if os.Getenv(noForkEnv) != "" {
 		o.Say = forkFails(3, o.Say)
 	}
-	if strings.Contains(os.Getenv(scriptEnv), "hang") {
+	if script := os.Getenv(scriptEnv); strings.Contains(script, "hang") || strings.Contains(script, "chatter") {
 		o.Watchdog = time.Second
 	}
 	if os.Getenv(managedEnv) != "" { // by whoever is to be systemd
@@ -129,6 +129,11 @@ func playDaemon() int {
 			time.Sleep(d)
 		case "hang":
 			select {}
+		case "chatter": // of all but what counts
+			for keeper := os.Getppid(); os.Getppid() == keeper; {
+				_ = m.Notify(sdnotify.Status("bringing back 1 MiB, 1 MiB left"))
+				time.Sleep(50 * time.Millisecond)
+			}
 		case "kill":
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		case "anew": // once
@@ -252,10 +257,31 @@ func TestSignals(t *testing.T) {
 	check(t, code, 0, out, "signal terminated")
 }
 
-// One that says nothing is replaced.
+// One that says nothing is replaced, and one that says everything but that requests come along.
 func TestWatchdog(t *testing.T) {
 	code, out := keep(t, "store=lives ready hang; exit=0", nil)
 	check(t, code, 0, out, "has not come along for 1s", "LIFE 1")
+	code, out = keep(t, "store=lives ready chatter; exit=0", nil)
+	check(t, code, 0, out, "has not come along for 1s", "LIFE 1")
+}
+
+// What tells that a daemon comes along, and what does not.
+func TestHeard(t *testing.T) {
+	for text, counts := range map[string]bool{
+		sdnotify.Pet: true, sdnotify.Ready: true, "STATUS=x\n" + sdnotify.Pet: true,
+		"STATUS=" + sdnotify.Pet: false, sdnotify.Stopping: false, sdnotify.Binary("/a"): false, "FDSTOREREMOVE=1\nFDNAME=a": false, "": false,
+	} {
+		long := time.Now().Add(-time.Hour)
+		k := &keeper{child: &child{pid: 1, heard: long, done: true}}
+		k.hear(&packet{pid: 1, text: []byte(text)})
+		if got := k.child.heard != long; got != counts {
+			t.Errorf("%q counts: %t", text, got)
+		}
+		k.child.heard = long
+		if k.hear(&packet{pid: 2, text: []byte(text)}); k.child.heard != long {
+			t.Errorf("%q of a stranger counts", text)
+		}
+	}
 }
 
 // Who is not watched is waited for without end, not only for long.
