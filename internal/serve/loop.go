@@ -41,16 +41,24 @@ func (d *Daemon) loop(signals <-chan os.Signal) {
 			}
 		case err := <-d.door.Failed():
 			d.log.Error("a bug of ours: " + err.Error())
-			d.leaving = true
+			d.failed = true
 		}
-		if d.ending {
-			d.end()
-		}
-		if d.leaving {
-			d.leaving = false
-			if err := d.handOver(); err != nil {
-				d.log.Error("cannot be replaced: " + err.Error())
-			}
+		d.next()
+	}
+}
+
+// next does what the event before has led to.
+func (d *Daemon) next() {
+	if d.failed && d.State() == StateServing { // later, if swap is being turned off now and then stays on
+		d.failed, d.leaving = false, true
+	}
+	if d.ending {
+		d.end()
+	}
+	if d.leaving {
+		d.leaving = false
+		if err := d.handOver(); err != nil {
+			d.log.Error("cannot be replaced: " + err.Error())
 		}
 	}
 }

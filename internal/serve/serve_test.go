@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/zswapd/zswapd/internal/config"
 )
 
@@ -187,5 +190,23 @@ func TestInstance(t *testing.T) {
 func TestChooseDoor(t *testing.T) {
 	if kind, why, err := chooseDoor(config.DoorFUSE); kind != config.DoorFUSE || why == "" || err != nil {
 		t.Error(kind, why, err)
+	}
+}
+
+// A panic that is seen while swap is turned off is not forgotten: if swap stays on, a successor is made room for.
+func TestFailedWhileDraining(t *testing.T) {
+	seen, log := observer.New(zap.ErrorLevel)
+	d := &Daemon{log: zap.New(seen), failed: true}
+	for _, state := range []string{StateDraining, StateStopping, StateDrained} {
+		d.state.Store(state)
+		if d.next(); !d.failed || log.Len() > 0 {
+			t.Errorf("%s: forgotten, or said %v", state, log.All())
+		}
+	}
+	d.state.Store(StateServing)
+	d.next() // without a manager it cannot, and says so, once
+	d.next()
+	if all := log.All(); d.failed || len(all) != 1 || !strings.HasPrefix(all[0].Message, "cannot be replaced: nobody keeps") {
+		t.Errorf("it says %v", all)
 	}
 }
