@@ -47,6 +47,9 @@ func (k *keeper) spawn(program string, more ...string) (*child, error) {
 	env = append(env, more...)
 	env = append(env, sdnotify.ListenEnvironment(names)...)
 	env = append(env, fmt.Sprintf("%s=%d", Env, os.Getpid()))
+	if k.Manager != nil {
+		env = append(env, ProgramEnv+"="+k.Program)
+	}
 	shim := append([]string{k.Args[0], sdnotify.Shim, program}, k.Args...)
 	pid, err := syscall.ForkExec("/proc/self/exe", shim, &syscall.ProcAttr{Env: env, Files: append([]uintptr{0, 1, 2}, fds...)})
 	if err != nil {

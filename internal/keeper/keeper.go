@@ -32,6 +32,9 @@ type Options struct {
 // Env is in the daemon's environment: the keeper's process number.
 const Env = "ZSWAPD_KEEPER"
 
+// ProgramEnv is, too, if the keeper has a manager: the path of the keeper's own program, which that starts when both hand over.
+const ProgramEnv = "ZSWAPD_PROGRAM"
+
 // keeper is one goroutine; others only wait in the kernel for it.
 type keeper struct {
 	Options
@@ -39,7 +42,7 @@ type keeper struct {
 	store   store
 	backoff backoff
 	program string // to be started next
-	tried   string // that the daemon asked for and that was not ready yet; "": none
+	tried   string // that the daemon has checked and asked for, and that was not ready yet; "": none
 	child   *child // nil between two
 	standby standby
 	ended   chan ending
@@ -205,26 +208,29 @@ func (k *keeper) passOn() {
 func (k *keeper) bury(e ending) (done bool, code int) {
 	c := k.child
 	k.child = nil
-	if c.program == k.tried { // it was never ready: back to the one that was
+	code = e.status.ExitStatus() // -1 if a signal ended it
+	handsOver := code == sdnotify.HandOver
+	if c.program == k.tried && !(c.ready && handsOver) { // it has not asked for its own file anew: back to the one that was
 		k.tried = ""
 	}
-	code = e.status.ExitStatus() // -1 if a signal ended it
 	switch {
 	case code == 0:
 		return true, 0
 	case code == sdnotify.ShimFailed: // its file is gone, or none any more: ours is what it was
 		k.program = "/proc/self/exe"
 	}
-	if k.store.empty() && code != sdnotify.HandOver {
+	if k.store.empty() && !handsOver {
 		if e.status.Signaled() {
 			k.Say(fmt.Sprintf("keeper: %s", e.text()))
 			return true, 128 + int(e.status.Signal())
 		}
 		return true, code
 	}
-	if code == sdnotify.HandOver { // it wants another program, or its own file anew
+	if handsOver { // it wants another program, or its own file anew
 		k.endStandby()
-		return k.asked == handOver, code // our manager wants that of us, too, and has all that is in store
+		// Our manager may want that of us, too; it has all that is in store. But it starts our program, not one that the daemon has
+		// checked in its place.
+		return k.asked == handOver && (k.tried == "" || k.tried == k.Program), code
 	}
 	if k.asked != 0 { // it may have died of something else than what it was asked for
 		k.pending = append(k.pending, k.asked)

@@ -102,6 +102,7 @@ func playDaemon() int {
 	}
 	slices.Sort(names)
 	fmt.Println("LIFE", life, os.Args[0], names, err, os.Getenv(Env) == fmt.Sprint(os.Getppid()))
+	fmt.Println("PROGRAM", os.Getenv(ProgramEnv))
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGUSR2)
 	for _, word := range strings.Fields(strings.Split(os.Getenv(scriptEnv), ";")[life]) {

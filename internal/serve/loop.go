@@ -68,7 +68,7 @@ func (d *Daemon) signal(s os.Signal) error {
 	case unix.SIGHUP:
 		_, _ = d.reload() // it has said what is wrong
 	case unix.SIGUSR2:
-		err := d.upgrade("")
+		err := d.upgrade(d.o.Program)
 		if err != nil { // systemctl restart waits until it can; systemctl status says for what
 			d.notify(sdnotify.Status(fmt.Sprintf("%s; asked to hand over, but %v", d.State(), err)))
 		}

@@ -28,20 +28,19 @@ const (
 	checkSavedFD = 4
 )
 
-// upgrade decides to hand over to another program, or to the same anew: "". It is first asked whether it can read our store;
+// upgrade decides to hand over to another program, or to our own file anew: "". It is first asked whether it can read our store;
 // if not, we go on as before. The loop hands over when whoever asked has got his answer.
 func (d *Daemon) upgrade(program string) error {
 	if err := d.canHandOver(); err != nil {
 		return err
 	}
 	self, err := selfPath()
-	if err != nil {
+	switch {
+	case program == "" && err != nil:
 		return err
-	}
-	if program == "" {
+	case program == "":
 		program = self
-	}
-	if program != self && d.o.Keeper == 0 {
+	case program != self && d.o.Keeper == 0:
 		return fmt.Errorf("systemd starts %s whatever we say: put the new program there, and try again without --binary", self)
 	}
 	version, err := d.check(program)
@@ -49,8 +48,10 @@ func (d *Daemon) upgrade(program string) error {
 		return fmt.Errorf("%s cannot take over, so this one goes on: %w", program, err)
 	}
 	d.log.Info(fmt.Sprintf("%s, %s, can read the store", program, version))
-	if program != self {
-		d.notify(sdnotify.Binary(program))
+	if d.o.Keeper != 0 { // it must know which one was asked, or it could start another, or leave that to systemd
+		if err := d.o.Manager.Notify(sdnotify.Binary(program)); err != nil {
+			return err
+		}
 	}
 	_, _ = d.reload() // what a successor goes by
 	d.leaving = true
