@@ -143,6 +143,7 @@ func runDaemon(f *serveFlags) (code int, err error) {
 		}
 	}
 	o.Keeper, _ = strconv.Atoi(os.Getenv(keeper.Env))
+	o.Program = os.Getenv(keeper.ProgramEnv)
 	ahead, await := os.LookupEnv(keeper.StandbyEnv)
 	o.Ahead, _ = strconv.Atoi(ahead)
 	o.Await = await

@@ -153,6 +153,22 @@ func TestServeStuck(t *testing.T) {
 	s.stop()
 }
 
+// TestServeStuckInStop: so is one that is turning swap off, whatever it says of that, and the next one goes on with it.
+func TestServeStuckInStop(t *testing.T) {
+	s := startService(t, binary, newState(t), "--keeper", "--watchdog", "2s")
+	l := frozen(t, s)
+	r, was := s.record(), s.serving()
+	release := stopThreads(t, was, fuse.ThreadName)
+	noErr(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	s.wait("to be killed", func() bool { return s.says(fmt.Sprintf("process %d has not come along for 2s", was)) })
+	s.wait("to die", func() bool { return !alive(was) })
+	release()
+	s.hasEnded(0)
+	mustContain(t, s.log.String(), "going on with it", "swap is off after")
+	s.nothingLeft(r)
+	thaw(t, l)
+}
+
 // stopThreads stops those threads of a process that have a name, as a debugger does. release lets go of what is left of them.
 func stopThreads(t *testing.T, pid int, name string) (release func()) {
 	t.Helper()

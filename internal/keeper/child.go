@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -18,7 +19,7 @@ type child struct {
 	pid     int
 	program string
 	ready   bool
-	heard   time.Time // when it said something last
+	heard   time.Time // when it said last that it comes along
 	aborted bool
 	dead    chan struct{} // closed when it is
 
@@ -46,6 +47,9 @@ func (k *keeper) spawn(program string, more ...string) (*child, error) {
 	env = append(env, more...)
 	env = append(env, sdnotify.ListenEnvironment(names)...)
 	env = append(env, fmt.Sprintf("%s=%d", Env, os.Getpid()))
+	if k.Manager != nil {
+		env = append(env, ProgramEnv+"="+k.Program)
+	}
 	shim := append([]string{k.Args[0], sdnotify.Shim, program}, k.Args...)
 	pid, err := syscall.ForkExec("/proc/self/exe", shim, &syscall.ProcAttr{Env: env, Files: append([]uintptr{0, 1, 2}, fds...)})
 	if err != nil {
@@ -87,14 +91,14 @@ func (c *child) signal(s unix.Signal) {
 }
 
 const (
-	never     = time.Hour
+	never     = math.MaxInt64   // 292 years
 	abortTime = 2 * time.Second // for the stacks of a daemon that hangs, which it writes itself
 )
 
-// patience returns how long to wait for a word.
+// patience returns how long to wait for a word. One that is not ready may have much to read.
 func (c *child) patience(watchdog time.Duration) time.Duration {
 	switch {
-	case c == nil || watchdog == 0 || !c.ready:
+	case watchdog == 0 || !c.ready:
 		return never
 	case c.aborted:
 		return abortTime

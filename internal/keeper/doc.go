@@ -24,7 +24,8 @@
 // start a process with. So the keeper is what the unit starts, and systemd the second line: it has all that is in store, and
 // starts another keeper with it when this one dies (the daemon then goes with the rest of the unit), or hands over.
 //
-// SIGUSR2 from systemd is a restart of the unit: when the daemon hands over, the keeper does so, too. A daemon that refuses,
+// SIGUSR2 from systemd is a restart of the unit: when the daemon hands over to the keeper's program, which is what systemd starts, the
+// keeper does so, too; to another program, the keeper stays, and systemd waits on. A daemon that refuses,
 // because the program in its place cannot take over, is asked again from time to time: systemd waits until that is mended. So is one
 // that refuses to stop, on SIGTERM, because memory has no room for what is swapped out. The last of the two that came counts: who
 // would rather go on than stop starts the unit, which systemd keeps for later, and sends SIGUSR2.

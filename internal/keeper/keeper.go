@@ -32,6 +32,9 @@ type Options struct {
 // Env is in the daemon's environment: the keeper's process number.
 const Env = "ZSWAPD_KEEPER"
 
+// ProgramEnv is, too, if the keeper has a manager: the path of the keeper's own program, which that starts when both hand over.
+const ProgramEnv = "ZSWAPD_PROGRAM"
+
 // keeper is one goroutine; others only wait in the kernel for it.
 type keeper struct {
 	Options
@@ -39,7 +42,7 @@ type keeper struct {
 	store   store
 	backoff backoff
 	program string // to be started next
-	tried   string // that the daemon asked for and that was not ready yet; "": none
+	tried   string // that the daemon has checked and asked for, and that was not ready yet; "": none
 	child   *child // nil between two
 	standby standby
 	ended   chan ending
@@ -85,7 +88,7 @@ func Run(o Options) (code int, err error) {
 }
 
 func (k *keeper) loop() (code int, err error) {
-	watchdog := time.NewTimer(time.Hour)
+	watchdog := time.NewTimer(never)
 	defer watchdog.Stop()
 	for {
 		if k.child == nil {
@@ -124,22 +127,22 @@ func (k *keeper) loop() (code int, err error) {
 	}
 }
 
-// start starts the daemon, with all that is in store.
+// start starts the daemon, with all that is in store. While there is something, it does not give up: nobody else would serve it.
 func (k *keeper) start() (err error) {
-	time.Sleep(k.backoff.pause())
-	program := k.program
-	if k.tried != "" {
-		program = k.tried
-	}
-	k.child, err = k.spawn(program)
-	if err != nil && k.store.empty() {
-		return fmt.Errorf("keeper: start %s: %w", program, err)
-	}
-	if err != nil { // no memory, perhaps; there is nothing to do but to try again
-		k.Say(fmt.Sprintf("keeper: start %s: %v", program, err))
+	for {
+		time.Sleep(k.backoff.pause())
+		program := cmp.Or(k.tried, k.program)
+		if k.child, err = k.spawn(program); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("keeper: start %s: %w", program, err)
+		if k.store.empty() {
+			return err
+		}
+		k.Say(err.Error() + ": trying again") // no memory, perhaps, or too many processes
+		k.backoff.failed()
 		k.tried = ""
 	}
-	return nil
 }
 
 // hear does what the daemon asks for.
@@ -155,7 +158,9 @@ func (k *keeper) hear(p *packet) {
 	if m.Store || m.Remove { // what it holds is no longer what there is
 		k.endStandby()
 	}
-	k.child.heard = time.Now()
+	if m.Pet || m.Ready { // all else is no sign that pages come along: a status, say, while swap is turned off
+		k.child.heard = time.Now()
+	}
 	if err := k.Manager.Relay(p.text, p.fds); err != nil {
 		k.Say(fmt.Sprintf("keeper: %v", err))
 	}
@@ -203,26 +208,29 @@ func (k *keeper) passOn() {
 func (k *keeper) bury(e ending) (done bool, code int) {
 	c := k.child
 	k.child = nil
-	if c.program == k.tried { // it was never ready: back to the one that was
+	code = e.status.ExitStatus() // -1 if a signal ended it
+	handsOver := code == sdnotify.HandOver
+	if c.program == k.tried && !(c.ready && handsOver) { // it has not asked for its own file anew: back to the one that was
 		k.tried = ""
 	}
-	code = e.status.ExitStatus() // -1 if a signal ended it
 	switch {
 	case code == 0:
 		return true, 0
 	case code == sdnotify.ShimFailed: // its file is gone, or none any more: ours is what it was
 		k.program = "/proc/self/exe"
 	}
-	if k.store.empty() && code != sdnotify.HandOver {
+	if k.store.empty() && !handsOver {
 		if e.status.Signaled() {
 			k.Say(fmt.Sprintf("keeper: %s", e.text()))
 			return true, 128 + int(e.status.Signal())
 		}
 		return true, code
 	}
-	if code == sdnotify.HandOver { // it wants another program, or its own file anew
+	if handsOver { // it wants another program, or its own file anew
 		k.endStandby()
-		return k.asked == handOver, code // our manager wants that of us, too, and has all that is in store
+		// Our manager may want that of us, too; it has all that is in store. But it starts our program, not one that the daemon has
+		// checked in its place.
+		return k.asked == handOver && (k.tried == "" || k.tried == k.Program), code
 	}
 	if k.asked != 0 { // it may have died of something else than what it was asked for
 		k.pending = append(k.pending, k.asked)

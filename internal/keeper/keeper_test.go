@@ -3,6 +3,7 @@ package keeper
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -24,6 +25,7 @@ const (
 	scriptEnv = "ZSWAPD_TEST_SCRIPT"
 
 	managedEnv = "ZSWAPD_TEST_MANAGED"
+	noForkEnv  = "ZSWAPD_TEST_NO_FORK"
 )
 
 func TestMain(m *testing.M) {
@@ -43,7 +45,10 @@ func playKeeper() int {
 		Program: os.Args[1], Args: []string{"@daemon"}, Dir: os.Args[2], Watchdog: time.Minute, // nobody pets it here
 		Say: func(text string) { fmt.Println("KEEPER", text) },
 	}
-	if strings.Contains(os.Getenv(scriptEnv), "hang") {
+	if os.Getenv(noForkEnv) != "" {
+		o.Say = forkFails(3, o.Say)
+	}
+	if script := os.Getenv(scriptEnv); strings.Contains(script, "hang") || strings.Contains(script, "chatter") {
 		o.Watchdog = time.Second
 	}
 	if os.Getenv(managedEnv) != "" { // by whoever is to be systemd
@@ -58,6 +63,26 @@ func playKeeper() int {
 		fmt.Println("ERROR", err)
 	}
 	return code
+}
+
+// forkFails returns a Say for a keeper that cannot start a process from the first word on, for want of descriptors, until it has said
+// so a number of times.
+func forkFails(times int, say func(string)) func(string) {
+	var before unix.Rlimit
+	said := 0
+	return func(text string) {
+		say(text)
+		var err error
+		if said++; said == 1 {
+			_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &before)
+			err = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Max: before.Max})
+		} else if said == 1+times {
+			err = unix.Setrlimit(unix.RLIMIT_NOFILE, &before)
+		}
+		if err != nil {
+			say(err.Error())
+		}
+	}
 }
 
 // playDaemon is one life. The script has a part for each life, between semicolons; which one it is, a file that is kept says.
@@ -77,6 +102,7 @@ func playDaemon() int {
 	}
 	slices.Sort(names)
 	fmt.Println("LIFE", life, os.Args[0], names, err, os.Getenv(Env) == fmt.Sprint(os.Getppid()))
+	fmt.Println("PROGRAM", os.Getenv(ProgramEnv))
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGUSR2)
 	for _, word := range strings.Fields(strings.Split(os.Getenv(scriptEnv), ";")[life]) {
@@ -104,6 +130,11 @@ func playDaemon() int {
 			time.Sleep(d)
 		case "hang":
 			select {}
+		case "chatter": // of all but what counts
+			for keeper := os.Getppid(); os.Getppid() == keeper; {
+				_ = m.Notify(sdnotify.Status("bringing back 1 MiB, 1 MiB left"))
+				time.Sleep(50 * time.Millisecond)
+			}
 		case "kill":
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		case "anew": // once
@@ -196,6 +227,16 @@ func TestCannotStart(t *testing.T) {
 	}
 }
 
+// A daemon that cannot be started now is started later: what is in store is nobody else's.
+func TestCannotFork(t *testing.T) {
+	t.Setenv(noForkEnv, "1")
+	code, out := keep(t, "store=lives ready kill; ready exit=0", nil)
+	check(t, code, 0, out, "LIFE 1 @daemon [lives]")
+	if n := strings.Count(out, "too many open files: trying again"); n != 3 {
+		t.Errorf("%d starts have failed, want 3; said:\n%s", n, out)
+	}
+}
+
 // Only the daemon is listened to.
 func TestStrangers(t *testing.T) {
 	code, out := keep(t, "store=lives stranger ready kill; exit=0", nil)
@@ -217,10 +258,60 @@ func TestSignals(t *testing.T) {
 	check(t, code, 0, out, "signal terminated")
 }
 
-// One that says nothing is replaced.
+// One that says nothing is replaced, and one that says everything but that requests come along.
 func TestWatchdog(t *testing.T) {
 	code, out := keep(t, "store=lives ready hang; exit=0", nil)
 	check(t, code, 0, out, "has not come along for 1s", "LIFE 1")
+	code, out = keep(t, "store=lives ready chatter; exit=0", nil)
+	check(t, code, 0, out, "has not come along for 1s", "LIFE 1")
+}
+
+// What tells that a daemon comes along, and what does not.
+func TestHeard(t *testing.T) {
+	for text, counts := range map[string]bool{
+		sdnotify.Pet: true, sdnotify.Ready: true, "STATUS=x\n" + sdnotify.Pet: true,
+		"STATUS=" + sdnotify.Pet: false, sdnotify.Stopping: false, sdnotify.Binary("/a"): false, "FDSTOREREMOVE=1\nFDNAME=a": false, "": false,
+	} {
+		long := time.Now().Add(-time.Hour)
+		k := &keeper{child: &child{pid: 1, heard: long, done: true}}
+		k.hear(&packet{pid: 1, text: []byte(text)})
+		if got := k.child.heard != long; got != counts {
+			t.Errorf("%q counts: %t", text, got)
+		}
+		k.child.heard = long
+		if k.hear(&packet{pid: 2, text: []byte(text)}); k.child.heard != long {
+			t.Errorf("%q of a stranger counts", text)
+		}
+	}
+}
+
+// Who is not watched is waited for without end, not only for long.
+func TestPatience(t *testing.T) {
+	const watchdog = time.Minute
+	long := time.Now().Add(-24 * time.Hour)
+	for _, c := range []struct {
+		what     string
+		child    *child
+		watchdog time.Duration
+		want     time.Duration
+	}{
+		{"ready and silent", &child{ready: true, heard: long}, watchdog, 0},
+		{"aborted", &child{ready: true, heard: long, aborted: true}, watchdog, abortTime},
+		{"not ready", &child{heard: long}, watchdog, math.MaxInt64},
+		{"no watchdog", &child{ready: true, heard: long}, 0, math.MaxInt64},
+	} {
+		if got := c.child.patience(c.watchdog); got != c.want {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	timer.Reset(never) // is no time in the past
+	select {
+	case <-timer.C:
+		t.Error("never has come")
+	case <-time.After(50 * time.Millisecond):
+	}
 }
 
 // Another program is the next one, until it fails: then the one that was.

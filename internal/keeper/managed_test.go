@@ -191,6 +191,34 @@ func TestManagedAsksAgain(t *testing.T) {
 	}
 }
 
+// TestManagedOtherProgram: what systemd waits for is not done by a hand-over to a program that it would not start.
+func TestManagedOtherProgram(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		script string
+		lives  int
+	}{
+		{"store=lives ready wait binary=/proc/self/exe exit=75; ready wait exit=75", 2},
+		{"store=lives ready wait binary=/proc/self/exe exit=75; ready wait binary=/proc/self/exe exit=75; ready wait binary=" + self + " exit=75", 3},
+		{"store=lives ready wait binary=" + self + " exit=75", 1},
+	} {
+		m := newManager(t)
+		k := m.start(c.script + "; exit=0")
+		m.until("ready", func() bool { return slices.Contains(m.text, sdnotify.Ready) })
+		_ = k.Process.Signal(unix.SIGUSR2)
+		code := m.ends(k)
+		if n := strings.Count(m.out.text.String(), "LIFE"); code != sdnotify.HandOver || n != c.lives {
+			t.Errorf("%q: %d lives, want %d; the keeper ends with %d", c.script, n, c.lives, code)
+		}
+		if !m.out.has("PROGRAM " + self + "\n") {
+			t.Error("the daemon is not told which program systemd starts")
+		}
+	}
+}
+
 // child returns the daemon of a keeper, once it is one.
 func (m *manager) child(k *exec.Cmd) (pid int) {
 	m.t.Helper()

@@ -53,6 +53,7 @@ type Daemon struct {
 	drains  bool          // swap was to be turned off and is, and what is left is to be taken away
 	leaving bool          // a successor is to be made room for, when whoever asked has got his answer
 	ending  bool          // likewise, the end is to come
+	failed  bool          // a panic of ours was seen: a successor is to be made room for as soon as that is possible
 	done    bool          // the loop is to end, with code
 	code    int
 	over    chan struct{} // closed at the end of the loop

@@ -41,16 +41,24 @@ func (d *Daemon) loop(signals <-chan os.Signal) {
 			}
 		case err := <-d.door.Failed():
 			d.log.Error("a bug of ours: " + err.Error())
-			d.leaving = true
+			d.failed = true
 		}
-		if d.ending {
-			d.end(0)
-		}
-		if d.leaving {
-			d.leaving = false
-			if err := d.handOver(); err != nil {
-				d.log.Error("cannot be replaced: " + err.Error())
-			}
+		d.next()
+	}
+}
+
+// next does what the event before has led to.
+func (d *Daemon) next() {
+	if d.failed && d.State() == StateServing { // later, if swap is being turned off now and then stays on
+		d.failed, d.leaving = false, true
+	}
+	if d.ending {
+		d.end(0)
+	}
+	if d.leaving {
+		d.leaving = false
+		if err := d.handOver(); err != nil {
+			d.log.Error("cannot be replaced: " + err.Error())
 		}
 	}
 }
@@ -60,7 +68,7 @@ func (d *Daemon) signal(s os.Signal) error {
 	case unix.SIGHUP:
 		_, _ = d.reload() // it has said what is wrong
 	case unix.SIGUSR2:
-		err := d.upgrade("")
+		err := d.upgrade(d.o.Program)
 		if err != nil { // systemctl restart waits until it can; systemctl status says for what
 			d.notify(sdnotify.Status(fmt.Sprintf("%s; asked to hand over, but %v", d.State(), err)))
 		}

@@ -18,6 +18,8 @@ type Options struct {
 	Handed   map[string]int    // descriptors that the manager has handed over: sdnotify.Listen
 	Keeper   int               // process number of our own keeper; 0: there is none
 
+	Program string // that is started when the unit is restarted, whatever we are; "": our own file
+
 	Standby bool // a standby is wanted, whatever the door
 	Await   bool // this is one: be ready, and go on when the keeper says so
 	Ahead   int  // process number of the daemon that then serves, and must be dead before; 1: an older keeper does not say

@@ -4,9 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/zswapd/zswapd/internal/config"
 )
@@ -187,5 +193,51 @@ func TestInstance(t *testing.T) {
 func TestChooseDoor(t *testing.T) {
 	if kind, why, err := chooseDoor(config.DoorFUSE); kind != config.DoorFUSE || why == "" || err != nil {
 		t.Error(kind, why, err)
+	}
+}
+
+// A panic that is seen while swap is turned off is not forgotten: if swap stays on, a successor is made room for.
+func TestFailedWhileDraining(t *testing.T) {
+	seen, log := observer.New(zap.ErrorLevel)
+	d := &Daemon{log: zap.New(seen), failed: true}
+	for _, state := range []string{StateDraining, StateStopping, StateDrained} {
+		d.state.Store(state)
+		if d.next(); !d.failed || log.Len() > 0 {
+			t.Errorf("%s: forgotten, or said %v", state, log.All())
+		}
+	}
+	d.state.Store(StateServing)
+	d.next() // without a manager it cannot, and says so, once
+	d.next()
+	if all := log.All(); d.failed || len(all) != 1 || !strings.HasPrefix(all[0].Message, "cannot be replaced: nobody keeps") {
+		t.Errorf("it says %v", all)
+	}
+}
+
+// A program that is asked, and leaves another one behind that has its output, does not keep us waiting, nor that one the store.
+func TestAskLeavesNobody(t *testing.T) {
+	for end, want := range map[string]string{"exit 0": exec.ErrWaitDelay.Error(), "exit 3": "exit status 3"} {
+		dir := t.TempDir()
+		program, note := filepath.Join(dir, "program"), filepath.Join(dir, "pid")
+		text := fmt.Sprintf("#!/bin/sh\nsleep 60 &\necho $! >%s\necho '%s1.0'\n%s\n", note, checkedPrefix, end)
+		noErr(t, os.WriteFile(program, []byte(text), 0o700))
+		file, err := os.Create(filepath.Join(dir, "file"))
+		noErr(t, err)
+		defer file.Close()
+		version, err := ask(program, file, file)
+		if version != "" || err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %q, %v; want %s", end, version, err, want)
+		}
+		pid, err := os.ReadFile(note)
+		noErr(t, err)
+		path := filepath.Join("/proc", strings.TrimSpace(string(pid)), "fd")
+		for tries := 0; ; tries++ {
+			if fds, _ := os.ReadDir(path); len(fds) == 0 { // it is dead
+				break
+			} else if tries == 1000 {
+				t.Fatalf("%s: process %s is left, with %d descriptors", end, pid, len(fds))
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +20,11 @@ import (
 // CheckCommand is the hidden first argument of a program that is to say whether it could take over from us.
 const CheckCommand = "__check-store"
 
-// checkLimit is how long it may take for that.
-const checkLimit = 30 * time.Second
+// checkLimit is how long it may take for that, and checkDelay, how long what it has started may have its output after its end.
+const (
+	checkLimit = 30 * time.Second
+	checkDelay = time.Second
+)
 
 // Descriptors of such a program.
 const (
@@ -28,20 +32,19 @@ const (
 	checkSavedFD = 4
 )
 
-// upgrade decides to hand over to another program, or to the same anew: "". It is first asked whether it can read our store;
+// upgrade decides to hand over to another program, or to our own file anew: "". It is first asked whether it can read our store;
 // if not, we go on as before. The loop hands over when whoever asked has got his answer.
 func (d *Daemon) upgrade(program string) error {
 	if err := d.canHandOver(); err != nil {
 		return err
 	}
 	self, err := selfPath()
-	if err != nil {
+	switch {
+	case program == "" && err != nil:
 		return err
-	}
-	if program == "" {
+	case program == "":
 		program = self
-	}
-	if program != self && d.o.Keeper == 0 {
+	case program != self && d.o.Keeper == 0:
 		return fmt.Errorf("systemd starts %s whatever we say: put the new program there, and try again without --binary", self)
 	}
 	version, err := d.check(program)
@@ -49,8 +52,10 @@ func (d *Daemon) upgrade(program string) error {
 		return fmt.Errorf("%s cannot take over, so this one goes on: %w", program, err)
 	}
 	d.log.Info(fmt.Sprintf("%s, %s, can read the store", program, version))
-	if program != self {
-		d.notify(sdnotify.Binary(program))
+	if d.o.Keeper != 0 { // it must know which one was asked, or it could start another, or leave that to systemd
+		if err := d.o.Manager.Notify(sdnotify.Binary(program)); err != nil {
+			return err
+		}
 	}
 	_, _ = d.reload() // what a successor goes by
 	d.leaving = true
@@ -59,11 +64,23 @@ func (d *Daemon) upgrade(program string) error {
 
 // check runs a program beside us to see whether it can read the store, and returns its version.
 func (d *Daemon) check(program string) (version string, err error) {
+	return ask(program, d.pool.File(), d.saved.f)
+}
+
+// ask runs a program that is to check what it gets, and returns its version. The loop waits for it, and it has the store: so what it
+// leaves behind is killed, and does not keep us waiting.
+func ask(program string, store, saved *os.File) (version string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), checkLimit)
 	defer cancel()
 	c := exec.CommandContext(ctx, program, CheckCommand)
-	c.ExtraFiles = []*os.File{d.pool.File(), d.saved.f}
+	c.ExtraFiles = []*os.File{checkStoreFD - 3: store, checkSavedFD - 3: saved}
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	group := func() error { return unix.Kill(-c.Process.Pid, unix.SIGKILL) }
+	c.Cancel, c.WaitDelay = group, checkDelay
 	out, err := c.CombinedOutput()
+	if c.Process != nil {
+		_ = group()
+	}
 	text := strings.TrimSpace(string(out))
 	switch {
 	case err != nil && text == "":
