@@ -1,15 +1,19 @@
 package main
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zswapd/zswapd/internal/loadtest"
 	"github.com/zswapd/zswapd/internal/sdnotify"
 )
 
@@ -43,6 +47,38 @@ func TestServeManaged(t *testing.T) {
 	if said = m.all(); len(with(said, "STOPPING=1")) != 1 {
 		t.Errorf("all: %q", said)
 	}
+}
+
+// TestServeManagedRestart: a restart of the unit checks the program that systemd would start, not the one that serves; and while it is
+// refused, another program is no reason for the keeper to leave.
+func TestServeManagedRestart(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	program, other := filepath.Join(dir, "zswapd"), filepath.Join(dir, "other")
+	install(t, binary, program)
+	install(t, binary, other)
+	newManager(t) // which keeps nothing: the keeper does
+	s := startService(t, program, newState(t), "--keeper")
+	l := loadtest.Start(t, newState(t), binary, workloadName)
+	for i, to := range []string{other, binary} {
+		was := s.serving()
+		if o := call(t, "upgrade", "--socket", socketOf(s.state), "--binary", to); o.code != 0 {
+			t.Fatalf("exit code %d: %s", o.code, o.errors)
+		}
+		now := s.replaced(was)
+		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", now)); exe != to || !alive(s.cmd.Process.Pid) {
+			t.Fatalf("process %d runs %s, want %s", now, exe, to)
+		}
+		l.GoesOn(t)
+		if i == 0 {
+			install(t, script(t, "#!/bin/sh\necho I can do anything\n"), program)
+			noErr(t, s.cmd.Process.Signal(syscall.SIGUSR2))
+			s.wait("to refuse", func() bool { return s.says(program + " cannot take over, so this one goes on") })
+			noErr(t, os.Remove(other)) // that is no hindrance
+		}
+	}
+	noErr(t, l.Finish())
+	s.stop()
 }
 
 func with(said []string, line string) (list []string) {

@@ -3,7 +3,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -163,49 +162,6 @@ func TestServeBadUpgrade(t *testing.T) {
 	}
 	noErr(t, kill(was, syscall.SIGUSR2)) // as systemctl restart does
 	s.replaced(was)
-	noErr(t, l.Finish())
-	s.stop()
-}
-
-// TestServeManagedRestart: a restart of the unit checks the program that systemd would start, not the one that serves; and while it is
-// refused, another program is no reason for the keeper to leave.
-func TestServeManagedRestart(t *testing.T) {
-	needRoot(t)
-	dir := t.TempDir()
-	program, other := filepath.Join(dir, "zswapd"), filepath.Join(dir, "other")
-	install(t, binary, program)
-	install(t, binary, other)
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify")})
-	noErr(t, err)
-	defer manager.Close()
-	go func() { // passes barriers, and holds nothing: the keeper does
-		b := make([]byte, 4096)
-		for {
-			if _, err := manager.Read(b); err != nil {
-				return
-			}
-		}
-	}()
-	t.Setenv("NOTIFY_SOCKET", filepath.Join(dir, "notify"))
-	s := startService(t, program, newState(t), "--keeper")
-	l := loadtest.Start(t, newState(t), binary, workloadName)
-	for i, to := range []string{other, binary} {
-		was := s.serving()
-		if o := call(t, "upgrade", "--socket", socketOf(s.state), "--binary", to); o.code != 0 {
-			t.Fatalf("exit code %d: %s", o.code, o.errors)
-		}
-		now := s.replaced(was)
-		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", now)); exe != to || !alive(s.cmd.Process.Pid) {
-			t.Fatalf("process %d runs %s, want %s", now, exe, to)
-		}
-		l.GoesOn(t)
-		if i == 0 {
-			install(t, script(t, "#!/bin/sh\necho I can do anything\n"), program)
-			noErr(t, s.cmd.Process.Signal(syscall.SIGUSR2))
-			s.wait("to refuse", func() bool { return s.says(program + " cannot take over, so this one goes on") })
-			noErr(t, os.Remove(other)) // that is no hindrance
-		}
-	}
 	noErr(t, l.Finish())
 	s.stop()
 }
