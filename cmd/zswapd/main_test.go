@@ -116,18 +116,12 @@ func swap(t *testing.T, args ...string) outcome {
 // call runs the program to its end. With "run" it has a report, and a state folder of its own that is empty afterwards.
 func call(t *testing.T, args ...string) outcome {
 	t.Helper()
-	return callFor(t, 5*time.Minute, args...)
-}
-
-// callFor is call for a program that is told to end after a while.
-func callFor(t *testing.T, limit time.Duration, args ...string) outcome {
-	t.Helper()
 	state := newState(t)
 	file := filepath.Join(t.TempDir(), "report.json")
 	if args[0] == "run" {
 		args = append([]string{"run", "--state", state, "--report", file}, args[1:]...)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, binary, args...)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) } // never leave swap behind

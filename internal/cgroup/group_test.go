@@ -172,3 +172,39 @@ func TestSmallestLimit(t *testing.T) {
 		t.Error(string(out), err)
 	}
 }
+
+// TestHoldSwap: a group that is not to be swapped out is as it was after undo, and so are those below it.
+func TestHoldSwap(t *testing.T) {
+	needRoot(t)
+	g := testGroup(t, 16<<20)
+	below := filepath.Join(g.dir, "below")
+	noErr(t, os.Mkdir(below, 0o755))
+	name := map[int]string{1: "memory.swappiness", 2: "memory.swap.max"}[g.version]
+	read := func(dir string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		noErr(t, err)
+		return strings.TrimSpace(string(text))
+	}
+	dirs, before := []string{g.dir}, []string{read(g.dir)}
+	if g.version == 1 {
+		noErr(t, put(below, name, "42"))
+		dirs, before = append(dirs, below), append(before, "42")
+	}
+	undo, err := g.HoldSwap()
+	noErr(t, err)
+	for _, dir := range dirs {
+		if now := read(dir); now != "0" {
+			t.Errorf("%s is %s", name, now)
+		}
+	}
+	noErr(t, undo())
+	for i, dir := range dirs {
+		if now := read(dir); now != before[i] {
+			t.Errorf("%s is %s, was %s", name, now, before[i])
+		}
+	}
+	undo, err = g.HoldSwap()
+	noErr(t, err)
+	noErr(t, os.Remove(below)) // what is gone needs no undo
+	noErr(t, undo())
+}

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zswapd/zswapd/internal/cgroup"
 	"github.com/zswapd/zswapd/zpool"
 )
 
 const (
 	sampleEvery = 100 * time.Millisecond // how often the peak of what is swapped out is looked for
 	showEvery   = 5                      // samples from one live line to the next
+	lookEvery   = 10                     // from one look whether swapping is futile to the next: a second
 )
 
 // monitor watches a run: it finds the peak of what is swapped out, and keeps the live line.
@@ -23,7 +25,8 @@ type monitor struct {
 	live   *LiveLine
 	note   func(format string, args ...any)
 	peak   peak
-	full   bool // the user was told that the pool is full
+	full   bool    // the user was told that the pool is full
+	futile *futile // nil: not looked for
 
 	stop, done chan struct{}
 }
@@ -31,8 +34,11 @@ type monitor struct {
 // peak is the most that was swapped out, and what the device took then and at most, all in bytes.
 type peak struct{ used, memoryThen, memory int64 }
 
-func startMonitor(p *zpool.Pool, d device, memory func() int64, o *Options) *monitor {
+func startMonitor(p *zpool.Pool, d device, memory func() int64, g *cgroup.Group, o *Options) *monitor {
 	m := &monitor{pool: p, device: d, memory: memory, live: o.Live, note: o.note, stop: make(chan struct{}), done: make(chan struct{})}
+	if p != nil && g != nil {
+		m.futile = &futile{pool: p, group: g}
+	}
 	go m.run()
 	return m
 }
@@ -61,6 +67,24 @@ func (m *monitor) run() {
 			m.live.Show(s.line(&shown))
 			shown = s
 		}
+		if m.futile != nil && n%lookEvery == 0 {
+			m.lookForFutile()
+		}
+	}
+}
+
+func (m *monitor) lookForFutile() {
+	ended, err := m.futile.look()
+	if ended || err != nil {
+		m.live.Clear()
+	}
+	if ended {
+		m.note("the pool has been full for %d seconds, and next to nothing went in: the command is not swapped out any more until there is "+
+			"room, so that the kernel ends what does not fit", futileSeconds)
+	}
+	if err != nil {
+		m.note("the pool is full, and that cannot be mended: %v", err)
+		m.futile = nil
 	}
 }
 

@@ -25,7 +25,7 @@ func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
 	}
 	defer func() { err = errors.Join(err, s.takeDown()) }()
 	before, noise := takeUsage(), machine.Watch()
-	m := startMonitor(s.pool, s.device, s.memory, o)
+	m := startMonitor(s.pool, s.device, s.memory, s.group, o)
 	broken := s.watchDoor()
 	c, err := s.command(ctx)
 	err = errors.Join(err, broken())
@@ -216,7 +216,7 @@ func InProcess(ctx context.Context, o *Options) (*report.Report, error) {
 	began := time.Now()
 	c := workloadOf(o)
 	c.Resident = o.Memory
-	m := startMonitor(p, nil, nil, o)
+	m := startMonitor(p, nil, nil, nil, o)
 	w := p.NewWorker()
 	rec, err := startRecording(o)
 	if err != nil {
