@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Pages for the benchmarks come from files of raw 4 KiB pages, one corpus a file:
@@ -103,6 +104,47 @@ func benchmarkPages(b *testing.B, call func(w *Worker, slot uint64, page []byte)
 				}
 				slot = (slot + 1) % n
 			}
+		})
+	}
+}
+
+// BenchmarkTiersBeside is the time of stores over older pages and of loads in a pool that ages, packs and compacts by itself, with a
+// backing file, over that in one that does nothing of the kind: blocks of pages by turns. Nothing is idle for long enough to leave.
+func BenchmarkTiersBeside(b *testing.B) {
+	for _, c := range corpora(b) {
+		b.Run("corpus="+c.name, func(b *testing.B) {
+			n := uint64(len(c.pages) / PageSize)
+			open := func(background *Background) *Worker {
+				p, err := New(Options{Slots: n, MaxBytes: 1 << 30, Background: background})
+				noErr(b, err)
+				b.Cleanup(func() { noErr(b, p.Close()) })
+				if background != nil {
+					noErr(b, p.AddBacking(BackingOptions{Path: b.TempDir(), Bytes: 64 << 20}))
+				}
+				w := p.NewWorker()
+				noErr(b, w.Store(0, c.pages))
+				return w
+			}
+			workers := [2]*Worker{open(nil), open(&Background{})}
+			var stores, loads [2]time.Duration
+			const block = 256
+			buf, first, turn := make([]byte, block*PageSize), uint64(0), 0
+			for b.Loop() {
+				for range workers {
+					w, pages := workers[turn], c.pages[first*PageSize:][:block*PageSize]
+					began := time.Now()
+					noErr(b, w.Store(first, pages))
+					stored := time.Now()
+					noErr(b, w.Load(first, buf))
+					stores[turn] += stored.Sub(began)
+					loads[turn] += time.Since(stored)
+					turn = 1 - turn
+				}
+				turn = 1 - turn // the other one is first
+				first = (first + block) % (n - block)
+			}
+			b.ReportMetric(100*stores[1].Seconds()/stores[0].Seconds(), "store-%")
+			b.ReportMetric(100*loads[1].Seconds()/loads[0].Seconds(), "load-%")
 		})
 	}
 }
