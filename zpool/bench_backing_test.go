@@ -48,7 +48,7 @@ func benchmarkWriteBack(b *testing.B, all []corpus, pack bool) {
 		noErr(b, err)
 	}
 	noErr(b, p.AddBacking(BackingOptions{Path: dir, Bytes: 2 << 30}))
-	rival := newFio(b, filepath.Join(dir, "fio"), 4*backing.BatchBytes)
+	rival := newFio(b, filepath.Join(dir, "fio"))
 	var ours, disk time.Duration
 	var did Written
 	before := p.Stats().CompressedBytes
@@ -77,27 +77,24 @@ func benchmarkWriteBack(b *testing.B, all []corpus, pack bool) {
 	b.ReportMetric(float64(loads.Quantile(0.99).Microseconds()), "load-p99-µs")
 }
 
-// fio is a file that fio writes over, to tell what a disk can do.
+// fio is a file that fio writes, to tell what a disk can do.
 type fio struct {
 	b    *testing.B
 	path string
 }
 
-// newFio makes a file for writes of up to size bytes.
-func newFio(b *testing.B, path string, size int64) *fio {
+func newFio(b *testing.B, path string) *fio {
 	if _, err := exec.LookPath("fio"); err != nil {
 		b.Skip("the disk's rate is measured with fio: ", err)
 	}
-	f := &fio{b, path}
-	f.write(size + backing.ExtentBytes)
-	return f
+	return &fio{b, path}
 }
 
-// write has fio write so many bytes, and says how long they took.
+// write has fio write so many bytes to a new file, as ours is one, and says how long they took.
 func (f *fio) write(bytes int64) time.Duration {
 	f.b.Helper()
 	out, err := exec.Command("fio", "--name=sequential", "--filename="+f.path, "--rw=write", "--bs=1M", "--direct=1", "--ioengine=libaio",
-		"--iodepth=8", "--end_fsync=1", "--overwrite=1", "--output-format=json", fmt.Sprint("--size=", (bytes+1<<20-1)>>20<<20)).Output()
+		"--iodepth=8", "--end_fsync=1", "--unlink=1", "--output-format=json", fmt.Sprint("--size=", (bytes+1<<20-1)>>20<<20)).Output()
 	noErr(f.b, err)
 	var said struct {
 		Jobs []struct {

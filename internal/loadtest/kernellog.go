@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,8 +12,9 @@ import (
 // KernelLog watches what the kernel says about a swap device: a page that it could not write or read, which it may hide from
 // everybody else.
 type KernelLog struct {
-	fd   int // -1: cannot be read here
-	loop string
+	fd     int // -1: cannot be read here
+	name   string
+	number string // MAJOR:MINOR
 }
 
 // WatchKernelLog begins now.
@@ -26,15 +28,20 @@ func WatchKernelLog(t testing.TB, device string) *KernelLog {
 		return &KernelLog{fd: -1}
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	return &KernelLog{fd: fd, loop: filepath.Base(device)}
+	name := filepath.Base(device)
+	number, err := os.ReadFile(filepath.Join("/sys/block", name, "dev"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &KernelLog{fd: fd, name: name, number: strings.TrimSpace(string(number))}
 }
 
-// Complaints returns the lines about the device since the last call.
+// Complaints returns the lines about the device since the last call. Reads that fail and are not of swap are udev's, which looks what is
+// on a device that goes.
 func (k *KernelLog) Complaints() (lines []string) {
 	if k.fd < 0 {
 		return nil
 	}
-	number := strings.TrimPrefix(k.loop, "loop")
 	for buf := make([]byte, 8192); ; {
 		n, err := unix.Read(k.fd, buf)
 		if err == unix.EPIPE { // some lines were overwritten
@@ -44,7 +51,8 @@ func (k *KernelLog) Complaints() (lines []string) {
 			return lines
 		}
 		line := string(buf[:n])
-		if strings.Contains(line, "dev "+k.loop+",") || strings.Contains(line, "swap-device (7:"+number+":") {
+		if strings.Contains(line, "swap-device ("+k.number+":") || strings.Contains(line, "dev "+k.name+",") && !strings.Contains(line, "(READ)") &&
+			!strings.HasPrefix(line[strings.IndexByte(line, ';')+1:], "Buffer I/O error") {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
