@@ -43,7 +43,7 @@ func (e ending) text() string {
 // spawn starts a daemon, or a standby, with all that is in store. The loop is told when it is dead.
 func (k *keeper) spawn(program string, more ...string) (*child, error) {
 	names, fds := k.store.list()
-	env := append(os.Environ(), sdnotify.Environment(k.socket.path, k.Watchdog)...)
+	env := append(os.Environ(), sdnotify.Environment(k.socket.path, k.pets)...)
 	env = append(env, more...)
 	env = append(env, sdnotify.ListenEnvironment(names)...)
 	env = append(env, fmt.Sprintf("%s=%d", Env, os.Getpid()))
@@ -114,4 +114,12 @@ func (c *child) abort() {
 	}
 	c.aborted = true
 	c.signal(unix.SIGABRT)
+}
+
+// sooner returns the shorter of two times of watchdogs, of which each may be 0 for none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }

@@ -41,9 +41,10 @@ type keeper struct {
 	socket  *socket
 	store   store
 	backoff backoff
-	program string // to be started next
-	tried   string // that the daemon has checked and asked for, and that was not ready yet; "": none
-	child   *child // nil between two
+	pets    time.Duration // how often a daemon is to say that it comes along: the keeper's manager hears that as well; 0: never
+	program string        // to be started next
+	tried   string        // that the daemon has checked and asked for, and that was not ready yet; "": none
+	child   *child        // nil between two
 	standby standby
 	ended   chan ending
 	signals chan os.Signal
@@ -70,6 +71,7 @@ func Run(o Options) (code int, err error) {
 	o.AskEvery = cmp.Or(o.AskEvery, askEvery)
 	k := &keeper{Options: o, program: o.Program, ended: make(chan ending, 8), signals: make(chan os.Signal, 8)}
 	signal.Notify(k.signals, passedOn...)
+	k.pets = sooner(o.Watchdog, sdnotify.Watchdog())
 	sdnotify.ClearEnvironment() // what a manager of ours said is not the daemon's
 	for name, fd := range o.Handed {
 		k.store.add(name, fd)

@@ -368,3 +368,12 @@ func TestStaleSockets(t *testing.T) {
 	}
 	_ = os.Remove(s.path)
 }
+
+// TestSooner: without a watchdog of the keeper's own, or with a long one, the daemon still says often enough for systemd that it comes along.
+func TestSooner(t *testing.T) {
+	for _, c := range [][3]time.Duration{{0, 0, 0}, {30, 0, 30}, {0, 120, 120}, {30, 120, 30}, {300, 120, 120}} {
+		if got := sooner(c[0], c[1]); got != c[2] {
+			t.Errorf("%v: %v", c, got)
+		}
+	}
+}
