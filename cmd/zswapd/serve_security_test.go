@@ -164,7 +164,7 @@ func TestServeStuckInStop(t *testing.T) {
 	s.wait("to die", func() bool { return !alive(was) })
 	release()
 	s.hasEnded(0)
-	mustContain(t, s.log.String(), "going on with it", "swap is off after")
+	mustContain(t, s.log.String(), "swap is off after") // whether the first had begun with it, or its threads had stopped before that
 	s.nothingLeft(r)
 	thaw(t, l)
 }

@@ -49,6 +49,8 @@ type keeper struct {
 	ended   chan ending
 	signals chan os.Signal
 	pending []unix.Signal    // to be passed on
+	stop    unix.Signal      // that was the last to ask for the end, and when; a daemon that dies at once may not have heard of it
+	stopAt  time.Time        //
 	asked   unix.Signal      // what our manager waits for, and the daemon has not done yet: to hand over or to stop; 0: nothing
 	again   <-chan time.Time // when to ask it again
 }
@@ -65,6 +67,9 @@ const handOver = unix.SIGUSR2
 
 // passedOn are the signals that the daemon is sent when the keeper gets them.
 var passedOn = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, handOver}
+
+// unheard is how long after a signal a daemon that does not hang has heard it.
+const unheard = 10 * time.Second
 
 // Run keeps a daemon until it is done, and returns its exit code.
 func Run(o Options) (code int, err error) {
@@ -106,6 +111,9 @@ func (k *keeper) loop() (code int, err error) {
 		case s := <-k.signals:
 			if k.Manager != nil && (s == handOver || s == unix.SIGTERM) {
 				k.asked, k.again = s.(unix.Signal), time.After(k.AskEvery)
+			}
+			if s == unix.SIGTERM || s == unix.SIGINT {
+				k.stop, k.stopAt = s.(unix.Signal), time.Now()
 			}
 			k.pass(s.(unix.Signal))
 		case <-k.again:
@@ -234,8 +242,11 @@ func (k *keeper) bury(e ending) (done bool, code int) {
 		// checked in its place.
 		return k.asked == handOver && (k.tried == "" || k.tried == k.Program), code
 	}
-	if k.asked != 0 { // it may have died of something else than what it was asked for
+	switch { // it may have died of something else than what it was asked for
+	case k.asked != 0:
 		k.pending = append(k.pending, k.asked)
+	case k.stop != 0 && time.Since(k.stopAt) < k.Watchdog+unheard: // with nobody who asks again, what was refused is not held against the next
+		k.pending = append(k.pending, k.stop)
 	}
 	if !c.ready {
 		k.backoff.failed()

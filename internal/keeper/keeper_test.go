@@ -369,6 +369,22 @@ func TestStaleSockets(t *testing.T) {
 	_ = os.Remove(s.path)
 }
 
+// TestStopUnheard: a daemon that hangs, and is killed for it, may not have heard that it is to stop. The next one does.
+func TestStopUnheard(t *testing.T) {
+	term := func(p *os.Process, said func() string) {
+		for range 1000 {
+			if strings.Contains(said(), "LIFE 0") {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(100 * time.Millisecond)
+		_ = p.Signal(unix.SIGTERM)
+	}
+	code, out := keep(t, "store=lives ready sleep=500ms kill; ready wait exit=0", term)
+	check(t, code, 0, out, "LIFE 1", "signal terminated")
+}
+
 // TestSooner: without a watchdog of the keeper's own, or with a long one, the daemon still says often enough for systemd that it comes along.
 func TestSooner(t *testing.T) {
 	for _, c := range [][3]time.Duration{{0, 0, 0}, {30, 0, 30}, {0, 120, 120}, {30, 120, 30}, {300, 120, 120}} {
