@@ -49,6 +49,9 @@ func (g *Group) HoldSwap() (undo func() error, err error) {
 		if err == nil {
 			err = put(dir, name, "0")
 		}
+		if dir != g.dir && errors.Is(err, os.ErrNotExist) {
+			continue // removed just now
+		}
 		if err != nil {
 			return nil, errors.Join(explain("set "+name, dir, err), undo())
 		}
