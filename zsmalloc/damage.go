@@ -2,6 +2,7 @@ package zsmalloc
 
 // Recovery does not look at headers, so any of those that it left as they were may be damaged. What follows goes by the words
 // of handles, which recovery has looked at, and by the free lists, which it has made; a header alone is believed in nothing.
+// Free lists may be damaged since: one that leads to an object whose header names a handle gives nothing away.
 
 // objectSet is a set of objects of one zspage.
 type objectSet [1 << indexBits / 64]uint64
@@ -15,7 +16,7 @@ func (s *objectSet) clear(i int)    { s[i/64] &^= 1 << (i % 64) }
 func (p *Pool) freeLocked(c *class, run uint32, z *zspage, set *objectSet) bool {
 	n := 0
 	for i := z.free; i != noObject; n++ {
-		if i >= z.fresh || set.has(int(i)) {
+		if i >= z.fresh || set.has(int(i)) || p.header(c, run, int(i)).handle != 0 {
 			return false
 		}
 		set.set(int(i))
