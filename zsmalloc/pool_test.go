@@ -354,3 +354,35 @@ func TestDamagedFreeLists(t *testing.T) {
 		noErr(t, a.Close())
 	}
 }
+
+// A free list of the right length that leads through the last object of a zspage: packing must not cut that off.
+func TestFreeListThroughAnObject(t *testing.T) {
+	o := small(Options{})
+	a := newArena(t, o, 1<<20)
+	p, err := New(a, 0, o)
+	noErr(t, err)
+	c := p.classes[p.slots[sizeSlot(1000)]]
+	var all []object
+	more := func(n int) {
+		for range n { // the owners' tags look like the end of a free list
+			one, err := put(p, uint64(len(all))<<32|noObject, 1000)
+			noErr(t, err)
+			all = append(all, one)
+		}
+	}
+	more(c.objsPerZspage)
+	last := c.objsPerZspage - 1
+	for i := range last {
+		noErr(t, p.Free(all[i].h))
+		all[i].size = 0
+	}
+	p.header(c, locationOf(p.handles.word(all[last].h).Load()).run(), 1).tag = uint32(last) // was 0
+	p.Compact(1 << 16)
+	more(c.objsPerZspage)
+	for _, one := range all {
+		if one.size > 0 {
+			noErr(t, one.verify(p))
+		}
+	}
+	noErr(t, p.Close())
+}
