@@ -4,8 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -40,8 +38,7 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 			if err != nil {
 				return err
 			}
-			signal.Ignore(syscall.SIGPIPE) // a reader that leaves must not leave devices behind
-			ctx, stop := interruptible(c.Context())
+			ctx, stop := tidying(c.Context())
 			defer stop()
 			var end func()
 			o.Progress, end = progress(os.Stderr)

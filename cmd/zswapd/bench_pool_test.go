@@ -100,7 +100,7 @@ func TestBenchPoolWithoutRoot(t *testing.T) {
 // Signals do not leave a device behind, nor does a reader of our messages who leaves: SIGPIPE is ignored.
 func TestBenchPoolInterrupted(t *testing.T) {
 	needZRAM(t)
-	for i, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for i, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		pages := 10007 + i
 		c := exec.Command(binary, "bench", "pool", "--corpus", "gen:java", "--pages", fmt.Sprint(pages), "--rounds", "1000", "--against", "zram:lz4")
 		var stderr bytes.Buffer

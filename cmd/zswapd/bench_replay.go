@@ -68,7 +68,7 @@ func replayWith(c *cobra.Command, o *replay.Options) (*replay.Report, error) {
 	show, end := progress(os.Stderr)
 	defer end()
 	o.Progress = func(system string, done float64) { show(int(1000*done), 1000, system) }
-	ctx, stop := interruptible(c.Context())
+	ctx, stop := tidying(c.Context())
 	defer stop()
 	return replay.Run(ctx, o)
 }

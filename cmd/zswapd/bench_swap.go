@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,8 +93,7 @@ func benchSwap(c *cobra.Command, o *swapbench.Options) (*swapbench.Result, error
 	} else {
 		o.Live = run.NewLiveLine(io.Discard, 0) // one line a run is enough
 	}
-	signal.Ignore(syscall.SIGPIPE) // a reader that leaves must not leave devices behind
-	ctx, stop := interruptible(c.Context())
+	ctx, stop := tidying(c.Context())
 	defer stop()
 	return swapbench.Run(ctx, o)
 }

@@ -66,7 +66,7 @@ three as well, which is where programs keep keys and passwords. Secret memory (m
 				return err
 			}
 			warn(capture.Private())
-			ctx, stop := interruptible(c.Context())
+			ctx, stop := tidying(c.Context())
 			defer stop()
 			show, end := progress(os.Stderr)
 			defer end()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/guard"
+	"github.com/zswapd/zswapd/internal/launch"
 	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/run"
 	"github.com/zswapd/zswapd/internal/swapdev"
@@ -106,7 +107,11 @@ verifies every byte. Without root, it does so against the pool in this process: 
 			r, err := runWith(c, &o)
 			if r != nil {
 				*code = r.Command.ExitCode
-				err = errors.Join(err, r.WriteText(os.Stderr), writeJSON(file, r))
+				text := r.WriteText(os.Stderr)
+				if errors.Is(text, syscall.EPIPE) {
+					text = nil // nobody reads it
+				}
+				err = errors.Join(err, text, writeJSON(file, r))
 			}
 			return err
 		},
@@ -154,8 +159,10 @@ func runWith(c *cobra.Command, o *run.Options) (*report.Report, error) {
 	if err := o.Complete(); err != nil {
 		return nil, err
 	}
+	ctx, stop := tidying(c.Context())
+	defer stop()
 	if os.Geteuid() != 0 {
-		return run.InProcess(c.Context(), o)
+		return run.InProcess(ctx, o)
 	}
 	if !o.NoSwap {
 		steps, before := guard.Protect(guard.Options{})
@@ -169,16 +176,20 @@ func runWith(c *cobra.Command, o *run.Options) (*report.Report, error) {
 	if width, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil {
 		o.Live = run.NewLiveLine(os.Stderr, width)
 	}
-	ctx, stop := interruptible(c.Context())
-	defer stop()
 	return run.Run(ctx, o)
+}
+
+// tidying is interruptible for those who make what must not be left behind: who reads what we print and leaves does not end us either.
+func tidying(parent context.Context) (ctx context.Context, stop func()) {
+	signal.Ignore(syscall.SIGPIPE)
+	return interruptible(parent)
 }
 
 // interruptible returns a context that a signal ends, with the signal as the cause. Signals no longer end us.
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	launch.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	go func() {
 		if s, ok := (<-signals).(syscall.Signal); ok {
 			cancel(run.Interrupted{Signal: s})

@@ -226,7 +226,7 @@ func background(t *testing.T, state string, args ...string) (*exec.Cmd, swapdev.
 // Ctrl-C ends the command, and everything is taken down.
 func TestInterrupt(t *testing.T) {
 	needRoot(t)
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT} {
 		state := newState(t)
 		c, r := background(t, state, "--", "sleep", "1000")
 		target := -c.Process.Pid // the whole foreground group, as a terminal does
@@ -241,6 +241,38 @@ func TestInterrupt(t *testing.T) {
 		gone(t, r)
 		if left := records(t, state); len(left) > 0 {
 			t.Errorf("%v: left behind %+v", signal, left)
+		}
+	}
+}
+
+// Who reads what we print may leave (a tee that Ctrl-C ends, head): swap goes on.
+func TestReaderLeaves(t *testing.T) {
+	needRoot(t)
+	state := newState(t)
+	c := exec.Command(binary, "run", "--state", state, "--memory", "48M")
+	r, w, err := os.Pipe()
+	noErr(t, err)
+	c.Stderr = w
+	noErr(t, c.Start())
+	noErr(t, w.Close())
+	_, err = r.Read(make([]byte, 1))
+	noErr(t, errors.Join(err, r.Close()))
+	if err := c.Wait(); err != nil && c.ProcessState.ExitCode() != 128+9 { // the OOM killer: see swap
+		t.Error(err)
+	}
+	if left := records(t, state); len(left) > 0 {
+		t.Errorf("left behind %+v", left)
+	}
+}
+
+// What was ignored when we were started is ignored by us and by the command, nothing else.
+func TestSignalsAreInherited(t *testing.T) {
+	needRoot(t)
+	script := `grep SigIgn /proc/self/status; kill -HUP $PPID; kill -HUP $$; yes | head -1; echo survived`
+	for trap, want := range map[string]string{"trap '' HUP": "SigIgn:\t0000000000000001\ny\nsurvived\n", ":": "SigIgn:\t0000000000000000\n"} {
+		c := exec.Command("sh", "-c", trap+`; exec "$0" "$@"`, binary, "run", "--state", newState(t), "--", "sh", "-c", script)
+		if out, _ := c.Output(); string(out) != want {
+			t.Errorf("%s: %q", trap, out)
 		}
 	}
 }

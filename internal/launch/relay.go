@@ -12,12 +12,7 @@ import (
 // the keyboard, and the command has got its own.
 func (p *Process) Relay() (stop func()) {
 	caught := make(chan os.Signal, 16)
-	ours := []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2}
-	for _, s := range ours {
-		if !signal.Ignored(s) { // nohup
-			signal.Notify(caught, s)
-		}
-	}
+	Notify(caught, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)

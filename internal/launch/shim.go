@@ -26,6 +26,7 @@ func Main() {
 	if len(os.Args) > 1 && os.Args[1] == Command {
 		ExecShim(os.Args[2:])
 	}
+	inherited()
 	shimReady.Store(true)
 }
 

@@ -12,8 +12,8 @@ import (
 
 const signals = 64 // the kernel's _NSIG on the machines that Go builds for
 
-// inherited returns the signals that were ignored when we were started (nohup), as a mask with bit 0 for signal 1. It looks only
-// once, so that what NeverStop ignores does not count.
+// inherited returns the signals that were ignored when we were started (nohup), as a mask with bit 0 for signal 1. Main looks,
+// before anything of ours changes that.
 var inherited = sync.OnceValue(func() uint64 {
 	text, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(text)) {
@@ -25,9 +25,18 @@ var inherited = sync.OnceValue(func() uint64 {
 	return 0
 })
 
+// Notify is signal.Notify for those of the signals that were not ignored when we were started (nohup, or a job in the background of
+// a script): they go on to be.
+func Notify(c chan<- os.Signal, all ...unix.Signal) {
+	for _, s := range all {
+		if inherited()>>(s-1)&1 == 0 {
+			signal.Notify(c, s)
+		}
+	}
+}
+
 // NeverStop makes us immune to the terminal's stop signals from now on. Call it before the swap device exists.
 func NeverStop() {
-	inherited()
 	signal.Ignore(unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
 }
 

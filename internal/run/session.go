@@ -181,7 +181,7 @@ func (s *session) takeDown() (err error) {
 // not enough memory for it makes it try all the same.
 func (s *session) closeDevice() error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	launch.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
 	off := swapdev.OffOptions{}
 	if s.o.Live != nil {
