@@ -74,6 +74,9 @@ func TestRecompressed(t *testing.T) {
 						t.Fatalf("slot %d changed", slot)
 					}
 				}
+				if n := p.Stats().ColdLoadTime.Count; n == 0 || size == PageSize && n != did.Pages {
+					t.Errorf("%d loads of cold pages counted, of %d", n, did.Pages)
+				}
 				if again := packAll(t, p); again.Pages != 0 {
 					t.Errorf("packed again, although nothing has changed: %+v", again)
 				}

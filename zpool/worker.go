@@ -21,7 +21,7 @@ type Worker struct {
 	raw     int    // the smallest object that is kept raw instead
 	disk    bool   // the last page had to be read from the backing file
 	unpacked
-	cold bool // the page that was just loaded had to be taken out of a cluster
+	cold bool // the page that was just loaded had to be unpacked
 	counters
 }
 
@@ -287,6 +287,7 @@ func (w *Worker) readObject(slot uint64, old word, page []byte) error {
 	}
 	defer w.p.zs.Unpin(old.handle())
 	step("load: object pinned")
+	w.cold = old.cold()
 	if old.length() > len(object) {
 		return ErrCorrupt
 	}

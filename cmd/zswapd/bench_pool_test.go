@@ -55,6 +55,7 @@ func TestBenchPoolAgainstZRAM(t *testing.T) {
 }
 
 func TestBenchPoolBadInput(t *testing.T) {
+	twice := filepath.Join(t.TempDir(), "result")
 	zero := filepath.Join(t.TempDir(), "zero.bin")
 	noErr(t, os.WriteFile(zero, make([]byte, 8192), 0o600))
 	for _, c := range []struct {
@@ -71,12 +72,17 @@ func TestBenchPoolBadInput(t *testing.T) {
 		{[]string{"--rounds", "0"}, "--rounds 0"},
 		{[]string{"--json", "/no/such/folder/x.json"}, "/no/such/folder/x.json"},
 		{[]string{"--json", "-", "--gobench", "-"}, "--gobench -"},
+		{[]string{"--json", twice, "--gobench", filepath.Dir(twice) + "/./result"}, "that is where --json goes"},
+		{[]string{"--json", twice, "--rounds", "0"}, "--rounds 0"},
 		{[]string{"java.bin"}, `"java.bin"`},
 	} {
 		o := benchPool(t, c.args...)
 		if o.code != exitUsage || !strings.Contains(o.errors, c.says) || strings.Count(o.errors, "\n") != 1 || o.out != "" {
 			t.Errorf("%v: exit code %d, says %q; want %d, one line with %q", c.args, o.code, o.errors, exitUsage, c.says)
 		}
+	}
+	if _, err := os.Stat(twice); err == nil {
+		t.Error("a file without a result is left")
 	}
 }
 

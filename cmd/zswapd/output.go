@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/zswapd/zswapd/internal/run"
 )
@@ -21,18 +22,21 @@ type outputs struct {
 // newOutputs finds out now whether they can be written, not after everything was measured.
 func newOutputs(all ...output) (*outputs, error) {
 	o := &outputs{all: all, text: os.Stdout}
-	for _, f := range all {
+	for i, f := range all {
 		switch {
 		case f.file == "-" && o.text != os.Stdout:
 			return nil, run.UsageError{Err: fmt.Errorf("%s -: the standard output is taken", f.flag)}
 		case f.file == "-":
 			o.text = os.Stderr
 		case f.file != "":
-			w, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE, 0o644)
-			if err != nil {
-				return nil, run.UsageError{Err: fmt.Errorf("%s: %w", f.flag, err)}
+			if err := checkWritable(f.flag, f.file); err != nil {
+				return nil, err
 			}
-			_ = w.Close() // nothing was written
+		}
+		for _, other := range all[:i] {
+			if f.file != "" && f.file != "-" && filepath.Clean(f.file) == filepath.Clean(other.file) {
+				return nil, run.UsageError{Err: fmt.Errorf("%s %s: that is where %s goes", f.flag, f.file, other.flag)}
+			}
 		}
 	}
 	return o, nil
@@ -54,4 +58,20 @@ func (o *outputs) write(flag string, write func(io.Writer) error) error {
 		}
 	}
 	return nil
+}
+
+// checkWritable finds out now whether the file of a flag can be written, not after all the work is done. It leaves no new file: there may
+// be nothing to write in the end.
+func checkWritable(flag, file string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		return errors.Join(f.Close(), os.Remove(file))
+	}
+	if errors.Is(err, os.ErrExist) {
+		f, err = os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644) // what is in it stays for now; a link may lead nowhere yet
+	}
+	if err != nil {
+		return run.UsageError{Err: fmt.Errorf("%s: %w", flag, err)}
+	}
+	return f.Close()
 }

@@ -99,10 +99,18 @@ verifies every byte. Without root, it does so against the pool in this process: 
 		DisableFlagsInUseLine: true,
 		Args:                  commandAfterDashes,
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkReport(file); err != nil {
-				return err
+			if file != "" {
+				if err := checkWritable("--report", file); err != nil {
+					return err
+				}
 			}
 			o.Args, o.Memory, o.Swap, o.PoolLimit, o.HoldRate = args, int64(memory), int64(swap), int64(pool), float64(hold)
+			if !c.Flags().Changed("swap") && len(args) == 0 {
+				o.Swap = max(o.Swap, run.WorkloadTimes*o.Memory)
+			}
+			if o.IdleAfter == 0 {
+				return run.UsageError{Err: errors.New("--idle-after 0: want some time, or --cold-codec none")}
+			}
 			o.BackingSize, o.WritebackLimit = int64(backing), int64(daily)
 			r, err := runWith(c, &o)
 			if r != nil {
@@ -200,25 +208,6 @@ func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 		close(signals)
 		cancel(nil)
 	}
-}
-
-// checkReport finds out now whether the report can be written, not after the command has run. It leaves no new file: there may be no
-// report in the end.
-func checkReport(file string) error {
-	if file == "" {
-		return nil
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err == nil {
-		return errors.Join(f.Close(), os.Remove(file))
-	}
-	if errors.Is(err, os.ErrExist) {
-		f, err = os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644) // what is in it stays for now; a link may lead nowhere yet
-	}
-	if err != nil {
-		return run.UsageError{Err: fmt.Errorf("--report: %w", err)}
-	}
-	return f.Close()
 }
 
 func writeJSON(file string, r *report.Report) error {

@@ -142,6 +142,8 @@ func TestBadInput(t *testing.T) {
 		{[]string{"run", "--backing", "/tmp", "--no-swap"}, exitUsage, "--backing: there is no pool"},
 		{[]string{"run", "--writeback-after", "1m"}, exitUsage, "--backing FILE"},
 		{[]string{"run", "--backing", "/tmp", "--backing-size", "1M"}, exitUsage, "--backing-size 1 MiB"},
+		{[]string{"run", "--memory", "1G", "--swap", "3G"}, exitUsage, "--swap 3 GiB: the built-in workload"},
+		{[]string{"run", "--idle-after", "0"}, exitUsage, "--idle-after 0"},
 		{[]string{"run", "--compressor", "lzma"}, exitUsage, `"lzma" is not a codec: want none, lz4`},
 		{[]string{"run", "--priority", "-5"}, exitUsage, "--priority -5"},
 		{[]string{"run", "--transport", "pigeon"}, exitUsage, `"pigeon"`},
@@ -198,6 +200,13 @@ func TestWithoutRoot(t *testing.T) {
 	o := nobody("--memory", "16M")
 	if r := o.report; o.code != 0 || !strings.Contains(o.errors, "not kernel swap") || !strings.Contains(o.errors, "sudo") || r.Swap.Device != "" || r.Workload == nil || r.Workload.Failures != 0 || r.Pool.PeakStoredPages < 10_000 {
 		t.Errorf("exit code %d, %+v", o.code, r)
+	}
+	o = nobody("--memory", "8M", "--pool-limit", "4M")
+	if r := o.report; o.code != exitMachine || !strings.Contains(o.errors, "--pool-limit") || r.Workload == nil || r.Workload.Failures != 0 || r.Pool.Rejected["full"] != 1 {
+		t.Errorf("a full pool: exit code %d, %+v", o.code, r)
+	}
+	if o := nobody("--workload", "fork"); o.code != exitUsage || !strings.Contains(o.errors, "sudo") {
+		t.Errorf("a workload without root: exit code %d", o.code)
 	}
 	if o := nobody("--", "true"); o.code != exitMachine || !strings.Contains(o.errors, "sudo") {
 		t.Errorf("a command without root: exit code %d", o.code)

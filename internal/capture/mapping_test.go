@@ -100,6 +100,7 @@ func TestIsStack(t *testing.T) {
 		"guard further down":      {mapping{start: 0x2800, end: 0x3000, flags: rw}, guard, inside, false},
 		"readable below":          {mapping{start: 0x2000, end: 0x3000, flags: rw}, &mapping{end: 0x2000, flags: []string{"rd"}}, inside, false},
 		"a guard of the new sort": {mapping{start: 0x2000, end: 0x3000, flags: []string{"rd", "wr", "gu"}}, nil, inside, true},
+		"several, side by side":   {mapping{start: 0x2000, end: 0x3000, flags: []string{"rd", "wr", "gu"}}, nil, []uint64{0x2ff0, 0x2100}, true},
 		"such a one, no pointer":  {mapping{start: 0x2000, end: 0x3000, flags: []string{"rd", "wr", "gu"}}, nil, outside, false},
 	} {
 		if got := isStack(&c.m, c.below, c.pointers); got != c.want {

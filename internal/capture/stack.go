@@ -11,8 +11,9 @@ import (
 const maxGuard = 1 << 20
 
 // isStack reports whether a mapping is the stack of a thread: the kernel's own for the first thread, one that grows down
-// or is named so; or one that holds the stack pointer of a thread and has a guard below, as threads' stacks do. Where
-// there are stack pointers of several threads is no stack: Go has the stacks of all threads in its heap.
+// or is named so; or one that holds the stack pointer of a thread and has a guard below, as threads' stacks do, or guard pages inside:
+// then it may be several stacks side by side. Where there are stack pointers of several threads and no guard pages is no stack: Go
+// has the stacks of all threads in its heap.
 func isStack(m, below *mapping, pointers []uint64) bool {
 	if strings.HasPrefix(m.name, "[stack") || strings.HasPrefix(m.name, "[anon") && strings.Contains(m.name, "stack") || m.is("gd") {
 		return true
@@ -23,7 +24,7 @@ func isStack(m, below *mapping, pointers []uint64) bool {
 			inside++
 		}
 	}
-	return inside == 1 && (m.is("gu") || below != nil && below.end == m.start && below.isGuard())
+	return inside >= 1 && m.is("gu") || inside == 1 && below != nil && below.end == m.start && below.isGuard()
 }
 
 // isGuard reports whether nobody may touch a mapping, and it is small.

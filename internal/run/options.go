@@ -116,6 +116,11 @@ func (o *Options) Complete() error {
 	o.Workload = cmp.Or(o.Workload, workload.Random)
 	_, err := workload.Default().Named(o.Workload)
 	check(err != nil, "--workload: %w", err)
+	if len(o.Args) == 0 && o.Work == nil && !o.NoSwap && errs == nil {
+		need := workloadOf(o).Bytes
+		check(need > o.Swap, "--swap %s: the built-in workload fills four times --memory, and wants %s", report.Bytes(o.Swap), report.Bytes(need))
+		check(o.Workload == workload.Fork && os.Geteuid() != 0, "--workload %s: it needs real swap, and that needs root; run it with sudo", o.Workload)
+	}
 	check(o.Priority < 0 || o.Priority > swapdev.MaxPriority, "--priority %d: want 0 to %d", o.Priority, swapdev.MaxPriority)
 	check(!slices.Contains([]string{"", TransportAuto, TransportDev, TransportURing}, o.Transport), "--transport %q: want auto, dev or uring", o.Transport)
 	if _, err := compressor.New(o.Compressor); err != nil {

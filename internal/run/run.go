@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -23,12 +24,12 @@ func Run(ctx context.Context, o *Options) (r *report.Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.takeDown()) }()
+	defer func() { err = errors.Join(err, fault(s.takeDown())) }()
 	before, noise := takeUsage(), machine.Watch()
 	m := startMonitor(s.pool, s.device, s.memory, s.group, o)
 	broken := s.watchDoor()
 	c, err := s.command(ctx)
-	err = errors.Join(err, broken())
+	err = errors.Join(err, fault(broken()))
 	own, all, peak := takeUsage().since(before), noise(), m.close()
 	if c == nil {
 		return nil, err
@@ -60,6 +61,19 @@ func (s *session) watchDoor() (end func() error) {
 		close(stop)
 		return <-result
 	}
+}
+
+// Fault is what went wrong on our side, whatever became of the command: the server failed, or something could not be taken down.
+type Fault struct{ Err error }
+
+func (f *Fault) Error() string { return f.Err.Error() }
+func (f *Fault) Unwrap() error { return f.Err }
+
+func fault(err error) error {
+	if err != nil {
+		err = &Fault{err}
+	}
+	return err
 }
 
 // Interrupted is the cause of a context that a signal has ended.
@@ -221,14 +235,17 @@ func InProcess(ctx context.Context, o *Options) (*report.Report, error) {
 	rec, err := startRecording(o)
 	if err != nil {
 		m.close()
-		return nil, errors.Join(err, p.Close())
+		return nil, errors.Join(err, p.DropBacking(), p.Close())
 	}
 	result, err := workload.RunPool(ctx, c, rec.around(w))
+	if errors.Is(err, workload.ErrRefused) {
+		err = fmt.Errorf("%w: give it more with --pool-limit, or a disk with --backing", err)
+	}
 	m.close()
 	st, own := p.Stats(), takeUsage().since(before)
 	r := &report.Report{
 		Version: report.Version, LimitBytes: o.Memory, Workload: &result, Daemon: own,
-		Command: report.Command{Args: []string{"the built-in workload"}, WallSeconds: time.Since(began).Seconds(), UserSeconds: own.CPUSeconds},
+		Command: report.Command{Args: []string{"the built-in workload"}, WallSeconds: time.Since(began).Seconds(), UserSeconds: own.UserSeconds, SystemSeconds: own.SystemSeconds, MaxRSSBytes: own.RSSBytes},
 		Trace:   rec.finish(o),
 	}
 	if err != nil {

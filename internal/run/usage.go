@@ -90,7 +90,7 @@ func fillPool(r *report.Report, s *zpool.Stats, p *zpool.Pool) {
 
 // The built-in workload fills this many times the limit, and touches this many of its pages for each page of the limit.
 const (
-	workloadTimes   = 4
+	WorkloadTimes   = 4
 	touchesPerLimit = 4
 )
 
@@ -106,7 +106,7 @@ func workloadOf(o *Options) workload.Config {
 		panic(err) // Complete was called
 	}
 	c.Child = o.Self
-	c.Bytes = workloadTimes * o.Memory
+	c.Bytes = WorkloadTimes * o.Memory
 	c.Touches = touchesPerLimit * o.Memory / zpool.PageSize
 	c.Seed = o.Seed
 	return c

@@ -18,7 +18,12 @@ import (
 const tries = 3
 
 // Run measures what Complete has prepared. With an error there is a result as well if something was measured before it.
-func Run(ctx context.Context, o *Options) (*Result, error) {
+func Run(ctx context.Context, o *Options) (result *Result, err error) {
+	release, err := swapdev.LockBench(o.State)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	if cleaned, err := swapdev.Clean(ctx, o.State, swapdev.CleanOptions{}); len(cleaned) > 0 || err != nil {
 		o.note("after a run that was killed: %s", strings.Join(append(cleaned, text(err)...), "; "))
 	}
@@ -110,8 +115,9 @@ func (o *Options) measure(ctx context.Context, s system, row *Row) (*Figures, er
 // check says what makes a run no measurement.
 func check(s system, r *report.Report, err error, killed bool) error {
 	var wrong *workload.Failure
+	var fault *run.Fault
 	switch {
-	case err != nil && (!killed || errors.As(err, &wrong)):
+	case err != nil && (!killed || errors.As(err, &wrong) || errors.As(err, &fault)):
 		return fmt.Errorf("on %s: %w", s, err)
 	case r.Errors.Corrupt > 0 || r.Errors.IO > 0:
 		return fmt.Errorf("on %s: %d pages were damaged, and %d requests failed", s, r.Errors.Corrupt, r.Errors.IO)

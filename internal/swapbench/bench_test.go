@@ -146,6 +146,7 @@ func TestCheck(t *testing.T) {
 		"no result":                    {err: workload.ErrNoResult, want: "without a result"},
 		"a wrong page of a killed one": {err: errors.Join(lost, workload.ErrNoResult), killed: true, want: "page 3"},
 		"damage":                       {change: func(r *report.Report) { r.Errors.Corrupt = 1 }, want: "1 pages were damaged"},
+		"a device that stays":          {err: errors.Join(workload.ErrNoResult, &run.Fault{Err: errors.New("busy")}), killed: true, want: "busy"},
 		"an I/O error":                 {change: func(r *report.Report) { r.Errors.IO = 1 }, killed: true, want: "1 requests failed"},
 	} {
 		r := new(report.Report)

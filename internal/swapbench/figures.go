@@ -20,6 +20,7 @@ var figures = []struct {
 	{"swapped-B", func(f *Figures) *float64 { return &f.SwappedBytes }},
 	{"memory-B", func(f *Figures) *float64 { return &f.MemoryBytes }},
 	{"peak-memory-B", func(f *Figures) *float64 { return &f.PeakMemoryBytes }},
+	{"daemon-memory-B", func(f *Figures) *float64 { return &f.DaemonMemoryBytes }},
 	{"ratio", func(f *Figures) *float64 { return &f.Ratio }},
 	{"command-user-s", func(f *Figures) *float64 { return &f.CommandUserSeconds }},
 	{"command-system-s", func(f *Figures) *float64 { return &f.CommandSystemSeconds }},
@@ -45,6 +46,9 @@ func figuresOf(r *report.Report) Figures {
 	}
 	if f.MemoryBytes > 0 {
 		f.Ratio = f.SwappedBytes / f.MemoryBytes
+	}
+	if r.Pool.Codec != "" { // it is ours
+		f.DaemonMemoryBytes = float64(d.OwnBytes)
 	}
 	if w := r.Workload; w != nil {
 		f.TouchesPerSecond, f.FillSeconds = w.TouchesPerSecond, w.FillSeconds

@@ -66,7 +66,7 @@ func (r *Result) speed() chart.Section {
 }
 
 func (r *Result) memory() chart.Section {
-	return chart.Section{Title: "Memory", Text: "All that a device takes is counted: compressed bytes, tables, handles, slack.", Charts: []chart.Chart{
+	return chart.Section{Title: "Memory", Text: "All that a device takes is counted: compressed bytes, tables, handles, slack. Our process takes some more beside its pool.", Charts: []chart.Chart{
 		r.bars("When the most was swapped out", "", chart.Bytes, byName{
 			"swapped out": func(f *Figures) float64 { return f.SwappedBytes }, "memory for it": func(f *Figures) float64 { return f.MemoryBytes },
 		}, "swapped out", "memory for it"),

@@ -69,11 +69,14 @@ type Figures struct {
 
 	MajorFaults float64 `json:"major_faults"`
 	// SwappedBytes is the most that was swapped out, MemoryBytes what the device took for it then, all overhead counted,
-	// PeakMemoryBytes what it took at most, and Ratio the first over the second. A file takes no memory, and has no ratio.
+	// PeakMemoryBytes what it took at most, and Ratio the first over the second. A file takes no memory, and has no ratio. The
+	// memory of our process beside its pool, at the end, is apart: its program, heap and stacks, which do not grow with the pool.
 	SwappedBytes    float64 `json:"swapped_bytes"`
 	MemoryBytes     float64 `json:"memory_bytes"`
 	PeakMemoryBytes float64 `json:"peak_memory_bytes"`
 	Ratio           float64 `json:"ratio"`
+
+	DaemonMemoryBytes float64 `json:"daemon_memory_bytes"`
 
 	// Where the CPUs' seconds went while the command ran. The rest is everybody else's: threads of the kernel, which
 	// work for swap too, and what else the machine did.

@@ -157,7 +157,7 @@ func TestJSONContract(t *testing.T) {
 		row.system row.latency_hold row.default row.oom_killed row.speed_of_zram`)
 	for _, of := range []string{"row.median.", "row.min.", "row.max.", "run."} {
 		for name := range strings.FieldsSeq(`wall_seconds touches_per_second fault_p50_ns fault_p90_ns fault_p99_ns fill_seconds major_faults
-			swapped_bytes memory_bytes peak_memory_bytes ratio command_user_seconds command_system_seconds daemon_user_seconds
+			swapped_bytes memory_bytes peak_memory_bytes ratio daemon_memory_bytes command_user_seconds command_system_seconds daemon_user_seconds
 			daemon_system_seconds rest_user_seconds rest_system_seconds stolen_share`) {
 			paths = append(paths, of+name)
 		}

@@ -51,6 +51,7 @@ var (
 		{"memory for it", "MiB", func(f *Figures) float64 { return f.MemoryBytes / (1 << 20) }, decimals(1)},
 		{"ratio", "", func(f *Figures) float64 { return f.Ratio }, decimals(2)},
 		{"memory at most", "MiB", func(f *Figures) float64 { return f.PeakMemoryBytes / (1 << 20) }, decimals(1)},
+		{"daemon beside it", "MiB", func(f *Figures) float64 { return f.DaemonMemoryBytes / (1 << 20) }, decimals(1)},
 	}
 	cpuColumns = []column{
 		{"command", "user s", func(f *Figures) float64 { return f.CommandUserSeconds }, decimals(1)},

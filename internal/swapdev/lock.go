@@ -34,6 +34,22 @@ func lockRun(dir, id string) (*os.File, error) {
 	}
 }
 
+// LockBench makes sure that one process at a time measures devices, until it calls release: two would measure each other, and undo each
+// other's settings.
+func LockBench(dir string) (release func() error, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("swapdev: state folder: %w", err)
+	}
+	lock, err := lockRun(dir, "bench")
+	if errors.Is(err, errAlive) {
+		return nil, errors.New("another one measures swap just now: wait for it")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return removeRun(dir, "bench", lock) }, nil
+}
+
 // removeRun removes record and lock, in this order, and lets go.
 func removeRun(dir, id string, lock *os.File) error {
 	var errs []error

@@ -63,9 +63,14 @@ func (h host) newRun(dir string) (*Run, error) {
 		return nil, err
 	}
 	var raw [8]byte
-	_, _ = rand.Read(raw[:])
-	id := hex.EncodeToString(raw[:])
-	lock, err := lockRun(dir, id)
+	var id string
+	var lock *os.File
+	err := errAlive
+	for errors.Is(err, errAlive) { // another one's Clean has found the new file before it was locked
+		_, _ = rand.Read(raw[:])
+		id = hex.EncodeToString(raw[:])
+		lock, err = lockRun(dir, id)
+	}
 	if err != nil {
 		return nil, err
 	}

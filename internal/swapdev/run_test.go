@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -85,6 +86,52 @@ func TestCleanRecords(t *testing.T) {
 		}
 	}
 	noErr(t, alive.Close())
+}
+
+// A start that cleans finds the lock file of another one that has only just begun.
+func TestRunBesideCleans(t *testing.T) {
+	dir, done := t.TempDir(), make(chan struct{})
+	var cleaning sync.WaitGroup
+	for range 2 {
+		cleaning.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					if _, err := Clean(t.Context(), dir, CleanOptions{}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	for range 500 {
+		r, err := NewRun(dir)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		noErr(t, r.Close())
+	}
+	close(done)
+	cleaning.Wait()
+}
+
+func TestOneBench(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		release, err := LockBench(dir)
+		noErr(t, err)
+		if _, err := LockBench(dir); err == nil {
+			t.Error("two at once")
+		}
+		noErr(t, release())
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 }
 
 func TestStateFolder(t *testing.T) {

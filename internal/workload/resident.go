@@ -1,6 +1,12 @@
 package workload
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrRefused is a page that the pool did not take. No page is wrong, but there is no frame for another one.
+var ErrRefused = errors.New("the pool took no more pages")
 
 // Pool is what a run needs of a pool of pages. Slots are the numbers of pages. It is called concurrently, though
 // never for one slot.
@@ -86,7 +92,7 @@ func (r *resident) evict() (int, error) {
 		}
 		if v.dirty {
 			if err := r.pool.Store(uint64(r.first)+uint64(v.page), r.bytes(f)); err != nil {
-				return 0, fmt.Errorf("store of page %d: %w", r.first+int64(v.page), err)
+				return 0, fmt.Errorf("%w: page %d: %w", ErrRefused, r.first+int64(v.page), err)
 			}
 		}
 		r.where[v.page] = inPool

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -121,7 +122,7 @@ func TestRunPoolFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestRunPoolNamesTheRefusedPage(t *testing.T) {
+func TestRunPoolEndsWhenAPageIsRefused(t *testing.T) {
 	var slot uint64
 	p := mapPool{refuse: func(p *mapPool, s uint64) error {
 		if p.stores == 400 {
@@ -132,7 +133,7 @@ func TestRunPoolNamesTheRefusedPage(t *testing.T) {
 		return nil
 	}}
 	res, err := runPool(t, small(1, Page), &p)
-	if err == nil || res.Failures != 1 || !strings.Contains(err.Error(), "store of page") || !strings.Contains(err.Error(), "full") {
+	if !errors.Is(err, ErrRefused) || res.Failures != 0 || !strings.Contains(err.Error(), fmt.Sprintf("page %d: full", slot)) {
 		t.Errorf("%v, %d failures, slot %d", err, res.Failures, slot)
 	}
 }

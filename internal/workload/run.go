@@ -39,8 +39,8 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	return start(ctx, c, func(_ int64, pages int) (memory, error) { return newRegion(pages) })
 }
 
-// RunPool runs c over frames of c.Resident bytes in all, and the pool. A pool that refuses a page is a Failure of the
-// page that was to take its frame.
+// RunPool runs c over frames of c.Resident bytes in all, and the pool. A pool that refuses a page
+// ends the run, with ErrRefused.
 func RunPool(ctx context.Context, c Config, pool Pool) (Result, error) {
 	if c.Resident <= 0 {
 		return Result{}, errors.New("workload: no resident bytes")
@@ -84,6 +84,9 @@ func start(ctx context.Context, c Config, open func(first int64, pages int) (mem
 	}
 	if res.First != nil {
 		err = errors.Join(res.First, err)
+	}
+	for _, w := range r.workers {
+		err = errors.Join(err, w.refused)
 	}
 	return res, err
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -28,6 +29,7 @@ type worker struct {
 	done         atomic.Int64 // pages or touches of the phase
 	failures     atomic.Int64
 	failure      *Failure // the first
+	refused      error    // ErrRefused
 }
 
 func newWorker(r *run, number int64, mem memory, first int64, pages int) *worker {
@@ -48,6 +50,18 @@ func (w *worker) fail(i int) *Failure {
 		w.failure = f
 	}
 	return f
+}
+
+// lack notes that page i cannot be had: a failure of it, or, if there is no frame for it, the end of the run.
+func (w *worker) lack(i int, err error) {
+	if !errors.Is(err, ErrRefused) {
+		w.fail(i).Reason = err.Error()
+		return
+	}
+	if w.refused == nil {
+		w.refused = err
+	}
+	w.run.stop.Store(true)
 }
 
 // caught is deferred where the page may be read, the goroutine having set PanicOnFault: a page that cannot be
@@ -83,7 +97,7 @@ func (w *worker) fillOne(i int) {
 	defer w.caught(i)
 	page, err := w.mem.access(i)
 	if err != nil {
-		w.fail(i).Reason = err.Error()
+		w.lack(i, err)
 		return
 	}
 	w.make(page, i)
@@ -106,7 +120,7 @@ func (w *worker) touchOne(i int) {
 		w.seen = faults
 	}
 	if err != nil {
-		w.fail(i).Reason = err.Error()
+		w.lack(i, err)
 		return
 	}
 	if whole {
@@ -131,7 +145,7 @@ func (w *worker) verifyOne(i int) {
 	defer w.caught(i)
 	page, err := w.mem.access(i)
 	if err != nil {
-		w.fail(i).Reason = err.Error()
+		w.lack(i, err)
 		return
 	}
 	w.compare(page, i)
