@@ -147,7 +147,7 @@ func (p *Pool) RemoveBacking(lose bool) error {
 	if full != nil {
 		pages := int64(0)
 		b.each(func(uint64, word) { pages++ })
-		room := max(p.a.Budget().Limit()-p.zs.InUse(), 0)
+		room := max(p.limit.Load()-p.zs.InUse(), 0)
 		return fmt.Errorf("zpool: %w", &RoomError{Pages: pages, Bytes: f.Stats().LiveBytes, Room: room, Err: full})
 	}
 	if unreadable > 0 && !lose {

@@ -2,6 +2,7 @@ package zpool
 
 import (
 	"errors"
+	"math"
 
 	"github.com/zswapd/zswapd/internal/arena"
 )
@@ -13,9 +14,8 @@ import (
 // gives some back.
 func (p *Pool) admit() bool {
 	if !p.full.Load() {
-		used, limit := p.zs.InUse(), p.a.Budget().Limit()
-		p.tiers.alarm.look(used, limit)
-		if room := p.tiers.headroom.Load(); room == 0 || used <= limit-room {
+		p.tiers.alarm.look(p.zs.InUse(), p.limit.Load())
+		if p.roomy() {
 			return true
 		}
 		_ = p.refused(arena.ErrLimit)
@@ -29,9 +29,15 @@ func (p *Pool) admit() bool {
 	return true
 }
 
+// roomy reports whether there is more room than is left for packing.
+func (p *Pool) roomy() bool {
+	room := p.tiers.headroom.Load()
+	return room == 0 || p.zs.InUse() <= p.limit.Load()-room
+}
+
 // aboveThreshold reports whether a pool that was full still is.
 func (p *Pool) aboveThreshold() bool {
-	limit := p.a.Budget().Limit()
+	limit := p.limit.Load()
 	return p.zs.InUse() > min(limit/100*p.acceptPercent(), limit-p.tiers.headroom.Load())
 }
 
@@ -54,7 +60,7 @@ func (p *Pool) refused(err error) error {
 	if !errors.Is(err, arena.ErrLimit) {
 		return ErrNoMemory
 	}
-	p.tiers.alarm.refused(p.zs.InUse(), p.a.Budget().Limit())
+	p.tiers.alarm.refused(p.zs.InUse(), p.limit.Load())
 	p.limitHit.Add(1)
 	p.full.Store(true)
 	p.zs.Urge()
@@ -62,11 +68,38 @@ func (p *Pool) refused(err error) error {
 	return ErrFull
 }
 
-// commitSlot makes the word of a slot usable. Frames that the allocator keeps ready are given up for it.
+// commitSlot makes the word of a slot usable: its frame is one more of those that stores take. Frames that the allocator keeps ready
+// are given up for it.
 func (p *Pool) commitSlot(slot uint64) error {
+	if p.slots.committed(slot) {
+		return nil
+	}
+	if !p.admit() {
+		return ErrFull
+	}
 	err := p.slots.commit(slot)
-	if errors.Is(err, arena.ErrLimit) && p.zs.Trim() > 0 {
+	for errors.Is(err, arena.ErrLimit) && p.zs.MakeRoom() {
 		err = p.slots.commit(slot)
 	}
-	return err
+	if err != nil {
+		return p.refused(err)
+	}
+	return nil
+}
+
+// limitMemory makes the limit that was set hold for all memory. If more than that is used, because it was lowered, the hard limit
+// comes down step by step: while pages are packed it is as much above what is used as packing takes before it gives more back.
+// excess: it may begin so. Preconditions: tiers.mu is held.
+func (p *Pool) limitMemory(excess bool) {
+	limit, b, room := p.limit.Load(), p.a.Budget(), p.tiers.headroom.Load()
+	hard, most := limit, b.Limit()
+	if excess {
+		most = math.MaxInt64
+	}
+	if room > 0 && most > limit {
+		hard = max(limit, min(most, p.zs.InUse()+room))
+	}
+	if hard != b.Limit() {
+		b.SetLimit(hard)
+	}
 }

@@ -17,6 +17,7 @@ type outflow struct {
 	raws        bool    // there are pages that do not compress, and those that are idle were not looked for in this generation
 	short       int     // looks at all slots in a row that found less than was to be written
 	tickable    bool    // the generation is old enough to be ended for want of idle pages
+	vain        bool    // that was done before, for nothing, and is not to be tried again yet
 	scarce      bool    // few extents are free
 	uncleanable bool    // and no other is worth emptying
 	spare       bool    // there are extents to be given back to the file system
@@ -65,6 +66,8 @@ func decideOutflow(v *outflow) outPlan {
 		return outPlan{act: outClean, share: share}
 	}
 	switch {
+	case full && v.vain:
+		return outPlan{act: outRest, rest: restNear}
 	case full:
 		need := max(v.used-v.limit*ebbPercent/100, leastWrite)
 		idle := v.coldest(need)

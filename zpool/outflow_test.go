@@ -34,6 +34,7 @@ func TestDecideOutflow(t *testing.T) {
 		"down":             {base(func(v *outflow) { v.used, v.flowing = 85<<20, true }), outPlan{act: outRest, rest: restNear}},
 		"refused":          {base(func(v *outflow) { v.refused = true }), outPlan{act: outWrite, idle: 10, raw: 10, bytes: leastWrite, share: 100}},
 		"nothing is idle":  {base(func(v *outflow) { v.used, v.ages, v.short, v.tickable = 95<<20, Ages{}, 1, true }), outPlan{act: outTick, share: 100}},
+		"tried in vain":    {base(func(v *outflow) { v.used, v.vain = 95<<20, true }), outPlan{act: outRest, rest: restNear}},
 		"nor is the clock": {base(func(v *outflow) { v.used, v.ages, v.short = 95<<20, Ages{}, 1 }), outPlan{act: outWrite, idle: 1, raw: 1, bytes: mostWrite, share: 100}},
 		"pressure":         {base(func(v *outflow) { v.pressure = 2 }), outPlan{act: outWrite, idle: 10, raw: 10, bytes: mostWrite, share: calmOutShare}},
 		"pressure, done":   {base(func(v *outflow) { v.pressure, v.short = 2, 1 }), outPlan{act: outRest, rest: restFar}},
@@ -47,6 +48,26 @@ func TestDecideOutflow(t *testing.T) {
 		if got := decideOutflow(&c.v); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+// What cannot be written is looked for less and less often, until something was.
+func TestLooksInVain(t *testing.T) {
+	l := &loop{}
+	l.rest(false, time.Second)
+	if l.againAt != 0 {
+		t.Error("pages that were touched in this generation may be written in the next")
+	}
+	for last, i := time.Duration(0), 0; i < 30; i++ {
+		l.rest(false, time.Second)
+		if pause := l.againAt - time.Second; pause < last || pause < restNear || pause > restFar || i > 10 && pause != restFar {
+			t.Fatalf("a pause of %v after %v", pause, last)
+		} else {
+			last = pause
+		}
+	}
+	if l.rest(true, time.Second); l.vain != 0 {
+		t.Error("it was not in vain")
 	}
 }
 

@@ -47,6 +47,9 @@ type Options struct {
 	// that waits for memory in their place.
 	ReserveBytes  int64
 	ReserveThread func()
+	// WipeOnFree makes pages be overwritten in memory when they go, those among them that a killed process had in its hands, when
+	// Open finds them; see SetWipeOnFree.
+	WipeOnFree bool
 	// Backing is given to Open: the backing file that the store's last process had, see Pool.Backing. Open owns it, errors
 	// included. BackingLimits are its limits; Path and Bytes mean nothing there.
 	Backing       *os.File
@@ -126,7 +129,8 @@ type Pool struct {
 	slots     *slots
 	zs        *zsmalloc.Pool
 	codec     string
-	settings  atomic.Pointer[Settings] // but for the limit, which is the budget's
+	settings  atomic.Pointer[Settings] // but for the limit
+	limit     atomic.Int64             // that was set, in bytes; see limitMemory
 	clock     clock
 	tiers     tiers
 	writeback writeback
@@ -189,6 +193,8 @@ func assemble(a *arena.Arena, s superblock, zs *zsmalloc.Pool, table *slots, fil
 			return nil, errors.Join(err, zs.Close())
 		}
 	}
+	p.SetWipeOnFree(o.WipeOnFree)
+	p.limit.Store(o.MaxBytes)
 	a.Budget().SetLimit(o.MaxBytes) // until here recovery had more
 	if o.ReserveBytes > 0 {
 		if err := zs.StartReserve(zsmalloc.ReserveOptions{Frames: o.ReserveBytes / arena.FrameSize, Thread: o.ReserveThread}); err != nil {
@@ -217,7 +223,8 @@ func (p *Pool) Compressor() string { return p.codec }
 // as race builds have it.
 func (p *Pool) File() *os.File { return p.a.File() }
 
-// SetMaxBytes changes the limit. Below what is used, nothing is dropped, but nothing more is taken.
+// SetMaxBytes changes the limit. If more than that is used, nothing is dropped and no page is taken until there is room: what is packed
+// in the background makes some, which may take a little more for the moment.
 func (p *Pool) SetMaxBytes(n int64) error {
 	s := p.Settings()
 	s.MaxBytes = n

@@ -136,6 +136,9 @@ func (s *Standby) open(there []arena.Extent) (*Pool, Recovered, error) {
 		return nil, Recovered{}, errors.Join(err, s.zs.Abort(), closeFile(s.o.Backing))
 	}
 	s.zs.Keep(s.o.ReserveBytes / arena.FrameSize)
+	if s.o.WipeOnFree {
+		s.zs.Wipe()
+	}
 	file, lost, err := s.adoptBacking()
 	if err != nil {
 		return nil, Recovered{}, errors.Join(err, s.zs.Abort())

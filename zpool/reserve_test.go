@@ -174,3 +174,27 @@ func TestStandbyCloses(t *testing.T) {
 	noErr(t, s.Refresh())
 	noErr(t, s.Close())
 }
+
+// Where stores may have to wait for the reserve, a load does not: what it reads from the backing file stays there.
+func TestLoadTakesNothingFromTheReserve(t *testing.T) {
+	p, err := New(Options{Slots: 1 << 14, MaxBytes: 64 << 20, ReserveBytes: 2 << 20})
+	noErr(t, err)
+	defer checkAndClose(t, p)
+	noErr(t, p.AddBacking(BackingOptions{Path: shm(t), Bytes: testBacking}))
+	w, page := p.NewWorker(), make([]byte, PageSize)
+	const n = 100
+	for slot := range uint64(n) {
+		makePage(page, 3, slot)
+		noErr(t, w.Store(slot, page))
+	}
+	p.Tick()
+	_, _, err = p.WriteBack(1, 1, 8<<20)
+	noErr(t, err)
+	p.writeback.hotAge.Store(200) // as writing because the pool is all but full sets it
+	for slot := range uint64(n) {
+		noErr(t, w.Load(slot, page))
+	}
+	if s := p.Stats(); s.WrittenPages != n || s.Promoted != 0 {
+		t.Errorf("%d pages in the file, %d promoted", s.WrittenPages, s.Promoted)
+	}
+}

@@ -52,7 +52,7 @@ func (s *Settings) validate(ceiling int64) (err error) {
 // Settings returns the settings in force.
 func (p *Pool) Settings() Settings {
 	s := *p.settings.Load()
-	s.MaxBytes = p.a.Budget().Limit()
+	s.MaxBytes = p.limit.Load()
 	return s
 }
 
@@ -67,8 +67,9 @@ func (p *Pool) Set(s Settings) error {
 	if err := t.useLocked(s); err != nil {
 		return fmt.Errorf("zpool: settings: %w", err)
 	}
-	p.a.Budget().SetLimit(s.MaxBytes)
+	lower := s.MaxBytes < p.limit.Swap(s.MaxBytes)
 	t.leaveHeadroomLocked()
+	p.limitMemory(lower)
 	t.wake()
 	return nil
 }

@@ -97,7 +97,7 @@ func (p *Pool) Stats() (s Stats) {
 	b := p.a.Budget()
 	s = Stats{
 		StoredPages: p.stored.Load(), PeakStoredPages: p.peakStored.Load(), PeakStoredMemory: p.peakMemory.Load(),
-		MemoryBytes: b.Used(), PeakMemoryBytes: b.Peak(), LimitBytes: b.Limit(), PoolLimitHit: p.limitHit.Load(),
+		MemoryBytes: b.Used(), PeakMemoryBytes: b.Peak(), LimitBytes: p.limit.Load(), PoolLimitHit: p.limitHit.Load(),
 	}
 	s.PagesCompacted, s.ObjectsMigrated = p.zs.Moved()
 	s.CompactionPause = p.zs.Pauses()

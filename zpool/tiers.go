@@ -37,6 +37,7 @@ type tiers struct {
 	sweep      sweep
 	sweepTime  time.Duration // that the last sweep took, packing apart
 	sweeping   time.Duration // that this one took so far
+	failing    bool          // the last step that had pages to pack had no memory for one
 	compacting bool
 	stuck      int64         // freeable frames that compaction could not free
 	kept       int64         // ready frames that trimming has left: the reserve's
@@ -186,6 +187,7 @@ func (t *tiers) start(b Background) error {
 	t.background = b
 	t.stop, t.done = make(chan struct{}), make(chan struct{})
 	t.leaveHeadroomLocked()
+	t.p.limitMemory(t.p.zs.InUse() > t.p.limit.Load())
 	t.alarm.start(b.Warn)
 	t.p.zs.Drive(t.wake)
 	go t.run(t.stop, t.done)
@@ -206,7 +208,10 @@ func (t *tiers) halt() {
 	<-done
 	t.alarm.halt()
 	t.hotAge.Store(0)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.headroom.Store(0)
+	t.p.limitMemory(false)
 }
 
 // wake makes the goroutine look at the pool. It never blocks.
@@ -250,6 +255,7 @@ func (t *tiers) turn() (rest time.Duration, wakes bool) {
 	if t.background.Pressure != nil {
 		pressure = t.background.Pressure()
 	}
+	t.p.limitMemory(false)
 	v, s := t.viewLocked(pressure), t.p.settings.Load()
 	t.alarm.look(v.used, v.limit) // packing takes memory, too, and the limit may be another one
 	t.alarm.lower(v.used, v.limit)
@@ -258,6 +264,9 @@ func (t *tiers) turn() (rest time.Duration, wakes bool) {
 	t.doLocked(&v, d)
 	if d.act == actRest {
 		return min(d.rest, lookEvery), true
+	}
+	if d.act == actSweep && t.failing { // for want of memory, of which there must be some first
+		return lookEvery, false
 	}
 	took := t.now() - begin
 	return took * time.Duration(100-d.share) / time.Duration(d.share), false
@@ -282,7 +291,8 @@ func (t *tiers) doLocked(v *view, d plan) {
 			hot = 0 // no memory for what is fast
 		}
 		t.hotAge.Store(hot)
-		t.sweepLocked(uint64(d.budget), age, packPages)
+		did, _ := t.sweepLocked(uint64(d.budget), age, packPages)
+		t.failing = did.Failed > 0 && did.Pages == 0
 	case actCompact:
 		t.steps[actCompact].Add(1)
 		_, more := zs.Compact(d.budget)
@@ -314,7 +324,7 @@ func (t *tiers) viewLocked(pressure float64) (v view) {
 		ready = 0
 	}
 	v = view{
-		used: p.zs.InUse(), limit: p.a.Budget().Limit(), full: p.Full(), urged: p.zs.Urged(), pressure: pressure,
+		used: p.zs.InUse(), limit: p.limit.Load(), full: p.Full(), urged: p.zs.Urged(), pressure: pressure,
 		swept: t.sweep.next == 0 && t.sweep.lag() == 0, sweepTime: t.sweepTime, generation: now - p.clock.since(),
 		freeable: int64(p.zs.FreeableFrames()), compacting: t.compacting,
 		ready: ready, readyMost: most, readyUnasked: now - t.asked, aging: t.packer.on() || t.sweep.clusters || p.writeback.file.Load() != nil,
@@ -331,7 +341,7 @@ func (t *tiers) viewLocked(pressure float64) (v view) {
 func (t *tiers) leaveHeadroomLocked() {
 	room := int64(0)
 	if t.stop != nil && t.packer.on() {
-		room = min(max(t.p.a.Budget().Limit()/64, 4*PageSize), 64*PageSize)
+		room = min(max(t.p.limit.Load()/64, 4*PageSize), 64*PageSize)
 	}
 	t.headroom.Store(room)
 }

@@ -110,3 +110,34 @@ func TestWipeOnFree(t *testing.T) {
 		}
 	}
 }
+
+// What a process had in its hands when it was killed is wiped by the next one: an object that nobody names yet, or any more.
+func TestWipeAfterKill(t *testing.T) {
+	for _, reserve := range []int64{0, 1 << 20} {
+		o := Options{Slots: 256, MaxBytes: 16 << 20, WipeOnFree: true, ReserveBytes: reserve}
+		p, err := New(o)
+		noErr(t, err)
+		w := p.NewWorker()
+		for i := range uint64(16) {
+			page := secret(i)
+			if i >= 8 { // a zspage of its own; the others share some
+				clear(page[1500:])
+			}
+			noErr(t, w.Store(i, page))
+		}
+		for _, slot := range []uint64{3, 12} { // killed when the slot has its new word, and the old object is still there
+			at := p.slots.word(slot)
+			lockSlot(at)
+			publish(at, sameFilledWord(slot, 0))
+		}
+		if n := foundSecrets(t, p, 0, 16); n != 16 {
+			t.Fatalf("%d of 16 pages are in memory: the test cannot see them", n)
+		}
+		p, r, err := reopenIn(p, o)
+		noErr(t, err)
+		if n := foundSecrets(t, p, 0, 16); n != 14 || r.Unclaimed != 2 {
+			t.Errorf("reserve of %d: %d pages are in memory, 14 are stored: %+v", reserve, n, r)
+		}
+		checkAndClose(t, p)
+	}
+}

@@ -93,7 +93,7 @@ func (w *Worker) observe(h *histogram.Histogram, begin time.Duration, n uint64) 
 
 func (w *Worker) storePage(slot uint64, page []byte) error {
 	if err := w.p.commitSlot(slot); err != nil {
-		return w.reject(err)
+		return w.rejected(err)
 	}
 	if pattern, ok := sameFilled(page); ok {
 		if uint32(pattern) == uint32(pattern>>32) {
@@ -118,8 +118,7 @@ func (w *Worker) compress(page []byte) (compressor.ID, []byte) {
 // storeObject makes an object and then the slot's page of it.
 func (w *Worker) storeObject(slot uint64, id compressor.ID, bytes []byte) error {
 	if !w.p.admit() {
-		w.rejectedFull.Add(1)
-		return ErrFull
+		return w.rejected(ErrFull)
 	}
 	h, err := w.p.zs.Put(bytes, checksum(bytes, slot, id))
 	if err != nil {
@@ -130,8 +129,10 @@ func (w *Worker) storeObject(slot uint64, id compressor.ID, bytes []byte) error 
 	return nil
 }
 
-func (w *Worker) reject(err error) error {
-	err = w.p.refused(err)
+func (w *Worker) reject(err error) error { return w.rejected(w.p.refused(err)) }
+
+// rejected counts that a page was not taken, for one of the pool's errors.
+func (w *Worker) rejected(err error) error {
 	if err == ErrFull {
 		w.rejectedFull.Add(1)
 	} else {
@@ -251,6 +252,9 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 // promote makes an object of a cold page as if it had just come, and returns the word for it. The errors are the allocator's,
 // as they are: nothing is to be built while a page is waited for.
 func (w *Worker) promote(slot uint64, page []byte) (word, error) {
+	if !w.p.roomy() {
+		return 0, ErrFull
+	}
 	id, bytes := w.compress(page)
 	h, err := w.p.zs.Put(bytes, checksum(bytes, slot, id))
 	if err != nil {

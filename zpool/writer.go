@@ -16,6 +16,9 @@ type loop struct {
 	flowing, uncleanable bool
 	short                int
 	looked               uint64        // slots, since a step found enough or all were looked at
+	found                uint64        // pages in those
+	vain                 int           // looks at all slots in a row, whatever the age of a page, that found none
+	againAt              time.Duration // when the next one is worth while
 	emptyAt              uint64        // generation in which a look at all slots found too little
 	rawsAt               uint64        // generation in which idle pages that do not compress were last looked for
 	lookAt               time.Duration // when cleaning may be tried again
@@ -129,12 +132,15 @@ func (b *writeback) do(f *backing.File, v *outflow, d outPlan) (err error) {
 		if did, _, err = b.p.WriteBack(d.idle, d.raw, d.bytes); err != nil {
 			return err
 		}
-		l.looked += min(b.p.super.slots, scanMost)
+		l.looked, l.found = l.looked+min(b.p.super.slots, scanMost), l.found+did.Pages
 		switch {
 		case did.Bytes >= d.bytes/2:
-			l.short, l.looked = 0, 0
+			l.short, l.looked, l.found, l.vain = 0, 0, 0, 0
 		case l.looked >= b.p.super.slots: // or what is coldest may be where no step has looked yet
-			l.short, l.looked, l.emptyAt = l.short+1, 0, b.p.clock.at.Load()
+			if d.idle == 1 {
+				l.rest(l.found > 0, now)
+			}
+			l.short, l.looked, l.found, l.emptyAt = l.short+1, 0, 0, b.p.clock.at.Load()
 		}
 		if flow = did.Pages > 0 && d.share == 100; flow {
 			b.p.tiers.wake() // there may be something to compact
@@ -163,18 +169,32 @@ func (b *writeback) do(f *backing.File, v *outflow, d outPlan) (err error) {
 	return err
 }
 
+// rest is called after a look at all slots, and finds out when the next one is worth while: at once, if it found something, or if
+// there may be pages that were touched in the generation that is to end now. Else there is nothing that can be written, and it
+// takes longer and longer.
+func (l *loop) rest(found bool, now time.Duration) {
+	if found {
+		l.vain = 0
+		return
+	}
+	l.vain++
+	if l.vain > 1 {
+		l.againAt = now + min(restNear<<min(l.vain-2, 10), restFar)
+	}
+}
+
 // look looks at the pool.
 func (b *writeback) look(f *backing.File) (v outflow) {
 	p, l, now := b.p, &b.loop, b.p.tiers.now()
 	if now >= l.lookAt {
 		l.uncleanable = false
 	}
-	s, free, used, limit := p.settings.Load(), f.FreeBytes(), p.zs.InUse(), p.a.Budget().Limit()
+	s, free, used, limit := p.settings.Load(), f.FreeBytes(), p.zs.InUse(), p.limit.Load()
 	v = outflow{
 		used: used, limit: limit, refused: p.full.Load() && used > limit/100*int64(s.AcceptThresholdPercent), flowing: l.flowing, short: l.short,
 		scarce: free < max(4*backing.ExtentBytes, f.Bytes()/16), uncleanable: l.uncleanable, spare: now >= l.sweepAt,
 		idle: p.clock.idle(now, s.IdleAfter), tickable: now-p.clock.since() >= shortestTick,
-		raws: p.clock.at.Load() != l.rawsAt,
+		raws: p.clock.at.Load() != l.rawsAt, vain: l.vain > 1 && now < l.againAt,
 	}
 	if s.WritebackAfter > 0 {
 		v.after = p.clock.idle(now, s.WritebackAfter)

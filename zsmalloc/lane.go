@@ -125,9 +125,13 @@ func (p *Pool) giveRun(l uint8, run uint32, z *zspage) {
 func (p *Pool) trimReady() {
 	limit := p.readyLimit()
 	if ready := p.readyFrames.Load(); ready > limit && (ready > 4*limit || !p.compactor.wake()) {
-		p.releaseReady(limit / 2)
+		p.releaseReady(max(limit/2, ready-releaseMost))
 	}
 }
+
+// releaseMost is how many frames are released at once where somebody waits for a page: more than come back with it, and no more than
+// some 100 µs are spent on.
+const releaseMost = 2 << (lanes - 1)
 
 func (p *Pool) push(l uint8, run uint32, z *zspage) {
 	ln := &p.lanes[l]
@@ -149,8 +153,11 @@ func (p *Pool) readyLimit() int64 {
 	return min(max(p.a.Budget().Used()/frameSize/64, 64), 4096) + p.reserve.frames
 }
 
-// Trim releases all ready frames that are not in reserve, for somebody who has no memory, or because nobody needs them, and
-// returns how many there were.
+// MakeRoom releases some ready frames that are not in reserve, for somebody who has no memory. It reports false when there are none.
+func (p *Pool) MakeRoom() bool { return p.releaseReady(max(p.readyFrames.Load()-releaseMost, 0)) > 0 }
+
+// Trim releases all ready frames that are not in reserve, because nobody needs them, and returns how many there
+// were.
 func (p *Pool) Trim() (frames int64) { return p.releaseReady(0) }
 
 // releaseReady releases ready frames until at most keep are left, the longest runs first, and returns how many. What a

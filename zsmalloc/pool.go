@@ -189,8 +189,12 @@ func (p *Pool) tryMalloc(size int, tag uint32, data []byte) (Handle, error) {
 		panic(fmt.Sprintf("zsmalloc: Malloc of %d bytes, want 1..%d", size, MaxSize))
 	}
 	h, err := p.handles.alloc()
-	if errors.Is(err, ErrNoSpace) && err != ErrReserve && p.Trim() > 0 {
+	for errors.Is(err, ErrNoSpace) && err != ErrReserve && p.MakeRoom() {
 		h, err = p.handles.alloc()
+	}
+	if err == ErrReserve {
+		p.reserve.bell.Ring()
+		return 0, p.reserve.empty()
 	}
 	if err != nil {
 		return 0, err
@@ -215,7 +219,7 @@ func (p *Pool) put(c *class, h Handle, tag uint32, data []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	run, i, err := p.takeObjectLocked(c)
-	if err != nil && !p.reserve.on.Load() && p.Trim() > 0 {
+	for err != nil && !p.reserve.on.Load() && p.MakeRoom() {
 		run, i, err = p.takeObjectLocked(c)
 	}
 	if err == nil {
@@ -228,7 +232,7 @@ func (p *Pool) put(c *class, h Handle, tag uint32, data []byte) error {
 // copy of 4 KiB, is done before its lock is taken.
 func (p *Pool) putHuge(c *class, h Handle, tag uint32, data []byte) error {
 	run, z, err := p.takeFrame(c)
-	if err != nil && !p.reserve.on.Load() && p.Trim() > 0 {
+	for err != nil && !p.reserve.on.Load() && p.MakeRoom() {
 		run, z, err = p.takeFrame(c)
 	}
 	if err != nil {

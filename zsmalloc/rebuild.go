@@ -63,6 +63,7 @@ func (r *Recovery) keepReadyOf(l uint8, share int64) error {
 			if err := r.reach(l, run); err != nil {
 				return err
 			}
+			r.overwrite(off, off+stride)
 			p.zspageAt(l, run).committed.Store(1 << l)
 			ln.taken.Add(1 << l)
 			r.kept, share = r.kept+1<<l, share-1<<l
@@ -109,8 +110,12 @@ func (r *Recovery) rebuildZspage(l uint8, run uint32, z *zspage) error {
 		frames++
 	}
 	z.committed.Store(uint32(frames))
+	r.overwrite(p.frames(l, run)+int64(int(z.fresh)*c.size), p.frames(l, run)+int64(frames)*frameSize)
 	for i := int(z.fresh) - 1; i >= 0 && z.inuse < z.fresh; i-- {
 		if !objects.has(i) {
+			if r.wipe {
+				clear(p.payload(c, run, i))
+			}
 			*p.header(c, run, i) = header{tag: uint32(z.free)}
 			step("recover: header cleared")
 			z.free = uint16(i)
@@ -131,6 +136,7 @@ func (r *Recovery) discardGarbage() (err error) {
 		for ; next < len(r.extents) && r.extents[next].Off < to; next++ {
 			e := r.extents[next]
 			if off, end := max(e.Off, from), min(e.End, to); off < end {
+				r.overwrite(off, end)
 				err = errors.Join(err, p.a.Release(off, end-off))
 				step("recover: garbage discarded")
 			}
@@ -239,4 +245,13 @@ func (r *Recovery) rebuildHandles() error {
 		t.mu.free = h
 	}
 	return nil
+}
+
+// overwrite does so with what is from one offset to another, if that was asked for.
+func (r *Recovery) overwrite(from, to int64) {
+	for r.wipe && from < to {
+		n := min(to-from, frameSize-from%frameSize)
+		clear(r.p.a.Bytes(from, n))
+		from += n
+	}
 }

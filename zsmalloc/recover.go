@@ -21,6 +21,7 @@ type Recovery struct {
 	top     Handle         // the largest adopted
 	keep    int64          // frames of free runs that may be kept, for a reserve; 0: none
 	kept    int64          // of them
+	wipe    bool           // what nobody adopts is overwritten
 	left    int            // objects that nobody adopted, once Finish was called
 }
 
@@ -89,6 +90,10 @@ func (r *Recovery) Begin(there []arena.Extent) error {
 // to come, which it would release otherwise. They are for StartReserve: what the process before had in reserve, this one has
 // from the beginning.
 func (r *Recovery) Keep(frames int64) { r.keep = frames }
+
+// Wipe makes Finish overwrite with zeros what nobody has adopted, as SetWipeOnFree does with objects that are freed: the process before
+// may have been killed between two steps of that.
+func (r *Recovery) Wipe() { r.wipe = true }
 
 // Adopt claims a handle whose object was made for size bytes, and clears a pin that its last owner died with. It goes by the
 // handle's word, and does not look at the object: if that or its header is damaged, Pin will say so.

@@ -111,7 +111,7 @@ func (r *reserve) run() {
 
 // look wakes the thread if lane l has few runs left.
 func (r *reserve) look(l uint8) {
-	if r.low(l) || r.p.handles.fresh.Load()+handlesAhead/2 > r.p.handles.ahead.Load() {
+	if r.low(l) || r.lacksHandles() {
 		r.bell.Ring()
 	}
 }
@@ -125,8 +125,8 @@ const (
 
 // await waits a little and reports whether something has changed: there are more runs, or there will be none. The caller holds no lock.
 func (r *reserve) await() bool {
-	before := r.made.Load()
-	for waited := time.Duration(0); waited < awaitMax && !r.stuck.Load(); waited += awaitTurn {
+	before, began := r.made.Load(), time.Now()
+	for time.Since(began) < awaitMax && !r.stuck.Load() {
 		time.Sleep(awaitTurn)
 		if r.made.Load() != before || r.limited.Load() {
 			return true
@@ -163,7 +163,17 @@ func (r *reserve) forget() {
 // low reports whether lane l has too few frames ready.
 func (r *reserve) low(l uint8) bool { return r.p.lanes[l].readyFrames.Load() < r.want(l)*3/4 }
 
+// lacksHandles reports whether few words of handles are ready.
+func (r *reserve) lacksHandles() bool {
+	t := &r.p.handles
+	ahead := t.ahead.Load()
+	return ahead <= t.max && t.fresh.Load()+handlesAhead/2 > ahead
+}
+
 func (r *reserve) lacks() bool {
+	if r.lacksHandles() {
+		return true
+	}
 	for l := range uint8(lanes) {
 		if r.low(l) {
 			return true
@@ -174,10 +184,10 @@ func (r *reserve) lacks() bool {
 
 // fill makes runs ready until no lane lacks any, those that lack most first.
 func (r *reserve) fill() error {
-	if err := r.aheadOfHandles(); err != nil {
-		return err
-	}
 	for !r.stop.Load() {
+		if err := r.aheadOfHandles(); err != nil { // each time: this may go on for long
+			return err
+		}
 		lane, lack := uint8(0), int64(0)
 		for l := range uint8(lanes) {
 			if n := r.want(l) - r.p.lanes[l].readyFrames.Load(); n > lack {

@@ -156,3 +156,50 @@ func TestReserveOfZspagesIsKept(t *testing.T) {
 	close(gate)
 	noErr(t, p.Close())
 }
+
+// The words of handles run out at the budget's limit, while runs are ready: Malloc says so, and neither waits nor is refused for want of
+// a reserve for ever.
+func TestReserveOutOfHandlesAtTheLimit(t *testing.T) {
+	p := newTestPool(t, Options{Handles: 1 << 22, MaxFrames: 1 << 16}, 256<<20)
+	noErr(t, p.StartReserve(ReserveOptions{Frames: 2048}))
+	p.a.Budget().SetLimit(p.a.Budget().Used())
+	for i := uint64(0); ; i++ {
+		done := make(chan error, 1)
+		go func() {
+			_, err := put(p, i, 24)
+			for began := time.Now(); errors.Is(err, ErrReserve) && time.Since(began) < 10*time.Second; _, err = put(p, i, 24) {
+				time.Sleep(time.Millisecond)
+			}
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if errors.Is(err, arena.ErrLimit) {
+				if ready := p.readyFrames.Load(); i < handlesAhead/2 || ready == 0 {
+					t.Errorf("after %d objects, with %d frames ready", i, ready)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("object %d: %v", i, err)
+			}
+		case <-time.After(20 * time.Second):
+			panic("Malloc does not return")
+		}
+	}
+}
+
+// Handles are wanted faster than the reserve's thread, which is busy with runs, comes by: they are there a moment later.
+func TestReserveOfHandles(t *testing.T) {
+	p := newTestPool(t, Options{Handles: 1 << 16, MaxFrames: 1 << 16}, 256<<20)
+	noErr(t, p.StartReserve(ReserveOptions{Frames: 8192}))
+	for i := range uint64(5 * handlesAhead) {
+		_, err := put(p, i, 24)
+		for began := time.Now(); errors.Is(err, ErrReserve) && time.Since(began) < 10*time.Second; _, err = put(p, i, 24) {
+			time.Sleep(time.Millisecond)
+		}
+		if err != nil {
+			t.Fatalf("object %d: %v, %d frames ready", i, err, p.readyFrames.Load())
+		}
+	}
+}

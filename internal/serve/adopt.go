@@ -104,7 +104,7 @@ func (d *Daemon) adopt(before saved) (err error) {
 		return err
 	}
 	d.pool = pool
-	d.pool.SetWipeOnFree(c.Pool.WipeOnFree)
+	d.pool.SetWipeOnFree(c.Pool.WipeOnFree) // a standby was prepared some time ago
 	opened := time.Now()
 	if d.saved == nil {
 		d.saved = &savedFile{f: d.handedFile(savedHandle)}

@@ -53,7 +53,6 @@ func (d *Daemon) open() (err error) {
 	if d.pool, err = zpool.New(d.poolWork(poolOptions(d.config))); err != nil {
 		return err
 	}
-	d.pool.SetWipeOnFree(d.config.Pool.WipeOnFree)
 	if err := d.addBacking(d.config); err != nil {
 		return fmt.Errorf("writeback.file: %w", err)
 	}

@@ -44,6 +44,7 @@ func poolOptions(c *config.Config) zpool.Options {
 		RecompressCodec:        c.Recompress.Codec,
 		ClusterSize:            int(c.Recompress.ClusterSize),
 		WritebackAfter:         c.Writeback.IdleAfter,
+		WipeOnFree:             c.Pool.WipeOnFree,
 		MinWastePercent:        c.Compact.MinWastePercent,
 		BackingLimits:          backingOptions(c),
 	}
