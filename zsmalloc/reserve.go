@@ -117,16 +117,17 @@ func (r *reserve) look(l uint8) {
 }
 
 // Waiting for the reserve: long enough for the kernel to see that writing takes its time, and not to scan the same pages
-// again at once; short enough that what it can do without us goes on.
+// again at once; short enough that what it can do without us goes on. Turns are counted, not time: on a machine that is slow, so is the
+// reserve's thread. Together they take 10 to 60 ms.
 const (
-	awaitTurn = 200 * time.Microsecond
-	awaitMax  = 10 * time.Millisecond
+	awaitTurn  = 200 * time.Microsecond
+	awaitTurns = 50
 )
 
 // await waits a little and reports whether something has changed: there are more runs, or there will be none. The caller holds no lock.
 func (r *reserve) await() bool {
-	before, began := r.made.Load(), time.Now()
-	for time.Since(began) < awaitMax && !r.stuck.Load() {
+	before := r.made.Load()
+	for turn := 0; turn < awaitTurns && !r.stuck.Load(); turn++ {
 		time.Sleep(awaitTurn)
 		if r.made.Load() != before || r.limited.Load() {
 			return true
