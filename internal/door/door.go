@@ -103,12 +103,16 @@ func (o *Options) fuse() fuse.Config {
 		Pages:    o.Pool.Slots(),
 		Threads:  o.Threads,
 		NewStore: o.store,
+		Refusals: refusals,
 		SpinMax:  o.SpinMax,
 		Hold:     o.Hold,
 		URing:    o.URing,
 		Ready:    o.ready(),
 	}
 }
+
+// refusals are what a pool says that has no room for a page.
+var refusals = []error{zpool.ErrFull, zpool.ErrNoMemory}
 
 // store makes what one serving thread has of the pool.
 func (o *Options) store() fuse.Store {

@@ -46,6 +46,7 @@ func (o *Options) ublk(pages uint64) ublk.Config {
 	return ublk.Config{
 		Pages:    pages,
 		NewStore: func() ublk.Store { return o.store() },
+		Refusals: refusals,
 		Hold:     o.Hold,
 		Ready:    o.ready(),
 	}
@@ -131,6 +132,7 @@ func (w *ublkWay) stats() fuse.Stats {
 		Reads: s.Reads, ReadPages: s.ReadPages, ReadErrors: s.ReadErrors,
 		Writes: s.Writes, WrittenPages: s.WrittenPages, WriteErrors: s.WriteErrors,
 		Discards: s.Discards, DiscardedPages: s.DiscardedPages, DiscardErrors: s.DiscardErrors,
+		RefusedWrites: s.RefusedWrites, Panics: s.Panics,
 		Malformed: s.Malformed, ReplyErrors: s.CopyErrors, Blocks: s.Waits,
 		Load: s.Load, Store: s.Store, Resend: true, Locked: s.Locked,
 	}

@@ -10,7 +10,8 @@ import (
 
 // Adopt serves a connection whose server is dead and which another process has kept alive by holding its
 // descriptor. It owns fd from now on, errors included. The kernel is asked to send again what the dead server
-// had read and not answered (Linux 6.9); cfg.Pages must be what the connection was made with.
+// had read and not answered; before Linux 6.9 it cannot, and who asked for that waits for ever: Stats.Resend says so.
+// cfg.Pages must be what the connection was made with.
 //
 // The dead server must be dead: a request that both serve may be answered with the older data. That wait(2), or a pidfd,
 // tells of its end is enough: it does when the last thread is gone.
@@ -47,7 +48,10 @@ func (s *Server) adopt() error {
 	if err := unix.SetNonblock(s.fd, true); err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
-	if err := resend(s.fd); err != nil {
+	switch err := resend(s.fd); {
+	case err == nil:
+		s.flags.Store(initHasResend)
+	case !errors.Is(err, unix.EINVAL): // which is Linux before 6.9: what was read and not answered is lost, and the rest goes on
 		return err
 	}
 	return s.start()

@@ -166,3 +166,19 @@ func TestAdoptAfterKill(t *testing.T) {
 	_ = child.Wait()
 	t.Logf("%d kills, %d operations", kills, steps)
 }
+
+// Linux before 6.9 knows no resend, and answers EINVAL, as a timerfd does to any write: the server serves all the same, and says so.
+func TestAdoptWithoutResend(t *testing.T) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Adopt(fd, Config{Pages: 1024, NewStore: func() Store { return refuser{} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Stats().Resend {
+		t.Error("it says that the kernel sends again what was read")
+	}
+}

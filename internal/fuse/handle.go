@@ -3,6 +3,7 @@ package fuse
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,6 +77,7 @@ func (h *handler) handle(n int) []byte {
 func (h *handler) handleOrFail(n int) (reply []byte) {
 	defer func() {
 		if p := recover(); p != nil {
+			h.server.stats.panics.Add(1)
 			h.server.fail(fmt.Errorf("fuse: panic while serving: %v\n%s", p, debug.Stack()))
 			reply = h.fail(unix.EIO)
 		}
@@ -99,6 +101,12 @@ func (h *handler) fail(errno unix.Errno) []byte {
 	return putHeader(h.buf[:outHeaderBytes], errno, h.req.unique)
 }
 
+// malformed is fail for what nobody should ask.
+func (h *handler) malformed(errno unix.Errno) []byte {
+	h.server.stats.malformed.Add(1)
+	return h.fail(errno)
+}
+
 // putHeader writes the header of the reply b, which it returns.
 func putHeader(b []byte, errno unix.Errno, unique uint64) []byte {
 	native.PutUint32(b, uint32(len(b)))
@@ -113,9 +121,9 @@ func (h *handler) read() []byte {
 	first, n, errno := h.req.pages(s.cfg.Pages)
 	switch {
 	case errno != 0:
-		return h.fail(errno)
+		return h.malformed(errno)
 	case h.req.node != fileNode || h.req.size > uint64(len(h.buf)-dataAt):
-		return h.fail(unix.EIO)
+		return h.malformed(unix.EIO)
 	case n == 0:
 		return h.reply(0)
 	}
@@ -135,15 +143,19 @@ func (h *handler) write() []byte {
 	first, n, errno := h.req.pages(s.cfg.Pages)
 	switch {
 	case errno != 0:
-		return h.fail(errno)
+		return h.malformed(errno)
 	case h.req.node != fileNode:
-		return h.fail(unix.EIO)
+		return h.malformed(unix.EIO)
 	case n == 0 && h.req.size > 0:
-		return h.fail(unix.EFBIG)
+		return h.malformed(unix.EFBIG)
 	}
 	if n > 0 {
 		if err := h.store.Store(first, h.req.data[:len(h.req.data):len(h.req.data)]); err != nil {
-			s.stats.writeErrors.Add(1)
+			if slices.Contains(s.cfg.Refusals, err) {
+				s.stats.refusedWrites.Add(1)
+			} else {
+				s.stats.writeErrors.Add(1)
+			}
 			return h.fail(unix.EIO)
 		}
 	}
@@ -161,7 +173,7 @@ func (h *handler) fallocate() []byte {
 		return h.fail(unix.EOPNOTSUPP)
 	}
 	if r.node != fileNode || r.offset%pageBytes != 0 || r.size%pageBytes != 0 {
-		return h.fail(unix.EINVAL)
+		return h.malformed(unix.EINVAL)
 	}
 	first, n := r.offset/pageBytes, r.size/pageBytes
 	if first < s.cfg.Pages && n > 0 {

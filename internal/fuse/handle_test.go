@@ -224,3 +224,39 @@ func BenchmarkHandle(b *testing.B) {
 		})
 	}
 }
+
+// refuser has no room, or something else that is wrong with it.
+type refuser struct{ err error }
+
+func (r refuser) Load(uint64, []byte) error       { return r.err }
+func (r refuser) Store(uint64, []byte) error      { return r.err }
+func (r refuser) Invalidate(uint64, uint64) error { return r.err }
+
+// A page that there is no room for is no error; each request that ends in one is counted, whatever is wrong with it.
+func TestErrorsAreCounted(t *testing.T) {
+	full := errors.New("full")
+	for _, c := range []struct {
+		err           error
+		errors, times uint64
+	}{{full, 0, 3}, {errors.New("broken"), 3, 0}} {
+		h := newTestHandler(refuser{c.err})
+		h.server.cfg.Refusals = []error{full}
+		for i := range uint64(3) {
+			h.feed(ioFrame(opWrite, fileNode, i*pageBytes, pageBytes, make([]byte, pageBytes)))
+		}
+		if s := h.server.Stats(); s.Errors() != c.errors || s.RefusedWrites != c.times {
+			t.Errorf("%v: %d errors, %d refused: %+v", c.err, s.Errors(), s.RefusedWrites, s)
+		}
+	}
+	h := newTestHandler(nil) // which is a bug
+	h.server.broken = make(chan error, 1)
+	for i, b := range [][]byte{
+		ioFrame(opRead, fileNode, 0, pageBytes, nil), ioFrame(opRead, fileNode, 512, pageBytes, nil),
+		ioFrame(opWrite, fileNode, 512, pageBytes, make([]byte, pageBytes)), ioFrame(opWrite, 1, 0, pageBytes, make([]byte, pageBytes)),
+	} {
+		h.handleOrFail(copy(h.buf[requestAt:], b))
+		if s := h.server.Stats(); s.Errors() != uint64(i)+1 {
+			t.Errorf("request %d: %+v", i, s)
+		}
+	}
+}

@@ -34,6 +34,7 @@ type Config struct {
 	Pages    uint64        // size of the file
 	Threads  int           // serving OS threads; 0 = one per CPU, from 2 to 4
 	NewStore func() Store  // called once per thread, before serving
+	Refusals []error       // of Store: there is no room, and the kernel keeps the page; as they are, not wrapped
 	SpinMax  time.Duration // longest spin for the next request; 0 = never spin
 	Hold     *pmqos.Hold   // told about every READ; may be nil
 

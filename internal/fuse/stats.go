@@ -12,6 +12,7 @@ type counters struct {
 	writes, writtenPages, writeErrors       atomic.Uint64
 	discards, discardedPages, discardErrors atomic.Uint64
 	malformed, replyErrors, resent          atomic.Uint64
+	refusedWrites, panics                   atomic.Uint64
 	spins, spinHits, spinsRefused, blocks   atomic.Uint64
 	helped, relieved                        atomic.Uint64
 	load, store                             histogram.Histogram
@@ -22,7 +23,9 @@ type Stats struct {
 	Reads, ReadPages, ReadErrors            uint64
 	Writes, WrittenPages, WriteErrors       uint64
 	Discards, DiscardedPages, DiscardErrors uint64
-	Malformed                               uint64 // requests that could not be parsed
+	RefusedWrites                           uint64 // of pages that the store has no room for; no errors
+	Malformed                               uint64 // requests that could not be parsed, or ask for what there is not
+	Panics                                  uint64 // requests that ended in an error because of a bug of ours
 	ReplyErrors                             uint64 // replies that the kernel refused, withdrawn requests aside
 	Resent                                  uint64 // requests that a dead server had read and not answered
 
@@ -33,8 +36,13 @@ type Stats struct {
 	Relieved        uint64 // times a second thread was called because one request took long
 
 	Load, Store histogram.Snapshot // from the return of read(2) to the reply
-	Resend      bool               // the kernel agreed at INIT to send requests again after a crash; false after Adopt
+	Resend      bool               // the kernel agreed, at INIT or when the server was adopted, to send again what a dead one had read
 	Locked      bool               // all buffers are locked in memory
+}
+
+// Errors returns how many requests ended in one, refused pages apart.
+func (s *Stats) Errors() uint64 {
+	return s.ReadErrors + s.WriteErrors + s.DiscardErrors + s.Malformed + s.ReplyErrors + s.Panics
 }
 
 // ReadBytes returns the bytes read.
@@ -50,6 +58,7 @@ func (s *Server) Stats() Stats {
 		Reads: c.reads.Load(), ReadPages: c.readPages.Load(), ReadErrors: c.readErrors.Load(),
 		Writes: c.writes.Load(), WrittenPages: c.writtenPages.Load(), WriteErrors: c.writeErrors.Load(),
 		Discards: c.discards.Load(), DiscardedPages: c.discardedPages.Load(), DiscardErrors: c.discardErrors.Load(),
+		RefusedWrites: c.refusedWrites.Load(), Panics: c.panics.Load(),
 		Malformed: c.malformed.Load(), ReplyErrors: c.replyErrors.Load(), Resent: c.resent.Load(),
 		Spins: c.spins.Load(), SpinHits: c.spinHits.Load(), SpinsRefused: c.spinsRefused.Load(), Blocks: c.blocks.Load(),
 		Helped: c.helped.Load(), Relieved: c.relieved.Load(),

@@ -209,9 +209,8 @@ func (s *session) report(c *finished) *report.Report {
 		now := s.door.Stats()
 		r.Swap.PagesOut = now.WrittenPages - s.opened.WrittenPages
 		r.Swap.PagesIn = now.ReadPages - s.opened.ReadPages
-		refused := r.Pool.Rejected["full"] + r.Pool.Rejected["alloc_fail"]
 		r.Swap.DiscardedPages = now.DiscardedPages - s.opened.DiscardedPages
-		r.Errors.IO = now.ReadErrors + now.DiscardErrors + now.ReplyErrors + now.Malformed + now.WriteErrors - min(refused, now.WriteErrors)
+		r.Errors.IO = now.Errors()
 	}
 	return r
 }

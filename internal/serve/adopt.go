@@ -116,6 +116,9 @@ func (d *Daemon) adopt(before saved) (err error) {
 	if d.door, err = d.adoptDoor(); err != nil {
 		return err
 	}
+	if !d.door.Stats().Resend {
+		d.log.Warn("this kernel (before Linux 6.9) cannot send again what a killed daemon had read: who had asked for such a page waits for ever")
+	}
 	serving := d.door.Serving()
 	d.record = d.door.Record()
 	d.instance = adoptInstance(d.handed(instanceHandle), d.o.State)

@@ -62,7 +62,6 @@ func (d *Daemon) notInForce() (lines []string) {
 // Stats returns all numbers.
 func (d *Daemon) Stats() control.Stats {
 	p, f := d.pool.Stats(), d.door.Stats()
-	refused := p.RejectedFull + p.RejectedAllocFail
 	s := control.Stats{
 		StoredPages: p.StoredPages, SameFilledPages: p.SameFilledPages, IncompressiblePages: p.IncompressiblePages,
 		CompressedBytes: p.CompressedBytes, MemoryBytes: p.MemoryBytes, PeakMemoryBytes: p.PeakMemoryBytes, LimitBytes: p.LimitBytes,
@@ -71,14 +70,14 @@ func (d *Daemon) Stats() control.Stats {
 		Stores: p.Stores, Loads: p.Loads, Invalidated: p.Invalidated, PoolLimitHit: p.PoolLimitHit,
 		Rejected: map[string]uint64{"full": p.RejectedFull, "alloc_fail": p.RejectedAllocFail},
 		Corrupt:  p.Corrupt,
-		IOErrors: f.ReadErrors + f.DiscardErrors + f.ReplyErrors + f.Malformed + f.WriteErrors - min(refused, f.WriteErrors),
+		IOErrors: f.Errors(),
 
 		PagesCompacted: p.PagesCompacted, ObjectsMigrated: p.ObjectsMigrated, Resent: f.Resent,
 		Store: p.StoreTime, Load: p.LoadTime, Fault: f.Load, CompactionPause: p.CompactionPause,
 		OwnBytes: ownBytes(),
 	}
 	d.tiers(&s, &p)
-	if used, err := d.door.Used(); err == nil {
+	if used, err := d.door.Used(); err == nil && d.State() != StateDrained { // then the device's name may be another one's
 		s.SwapBytes = int64(used)
 	}
 	var u unix.Rusage

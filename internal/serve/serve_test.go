@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -239,5 +240,24 @@ func TestAskLeavesNobody(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
+	}
+}
+
+// What a program says when it is asked is read as far as it may matter.
+func TestAskReadsLittle(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "program")
+	noErr(t, os.WriteFile(program, []byte("#!/bin/sh\nhead -c 64M /dev/zero\n"), 0o700))
+	file, err := os.Create(filepath.Join(dir, "file"))
+	noErr(t, err)
+	defer file.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if version, err := ask(program, file, file); err == nil {
+		t.Errorf("it can take over: %q", version)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+		t.Errorf("%d bytes allocated", n)
 	}
 }

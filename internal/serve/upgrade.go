@@ -77,11 +77,13 @@ func ask(program string, store, saved *os.File) (version string, err error) {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	group := func() error { return unix.Kill(-c.Process.Pid, unix.SIGKILL) }
 	c.Cancel, c.WaitDelay = group, checkDelay
-	out, err := c.CombinedOutput()
+	out := head{most: askMost}
+	c.Stdout, c.Stderr = &out, &out
+	err = c.Run()
 	if c.Process != nil {
 		_ = group()
 	}
-	text := strings.TrimSpace(string(out))
+	text := strings.TrimSpace(string(out.text))
 	switch {
 	case err != nil && text == "":
 		return "", err
@@ -93,6 +95,20 @@ func ask(program string, store, saved *os.File) (version string, err error) {
 		return "", fmt.Errorf("it does not say what it should, but %.200q", text)
 	}
 	return version, nil
+}
+
+// askMost is how many bytes of what a program says are read: this process cannot afford more than it needs.
+const askMost = 4096
+
+// head keeps the first bytes that are written to it.
+type head struct {
+	text []byte
+	most int
+}
+
+func (h *head) Write(b []byte) (int, error) {
+	h.text = append(h.text, b[:min(len(b), h.most-len(h.text))]...)
+	return len(b), nil
 }
 
 const checkedPrefix = "can take over: "

@@ -79,7 +79,7 @@ func (h host) cleanRun(ctx context.Context, dir, id string, o CleanOptions) (rep
 	if r.Boot != read(h.boot) { // nothing of it can be left
 		return []string{fmt.Sprintf("run %s of an earlier boot: forgotten", id)}, removeRun(dir, id, lock)
 	}
-	c := cleaner{host: h, record: r, o: o}
+	c := cleaner{host: h, dir: dir, record: r, o: o}
 	for _, step := range []func(context.Context) error{c.restoreSysctls, c.killCommand, c.freeDevice, c.removeUBLK, c.removeZRAM, c.removeFile, c.unmount, c.removeCgroup} {
 		if e := step(ctx); e != nil {
 			err = errors.Join(err, fmt.Errorf("run %s (process %d): %w", id, r.PID, e))

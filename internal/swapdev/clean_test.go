@@ -1,6 +1,7 @@
 package swapdev
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -133,5 +134,43 @@ func empty(t *testing.T, dir string) {
 	list, err := os.ReadDir(dir)
 	if err != nil || len(list) > 0 {
 		t.Errorf("left in the state folder: %v, %v", list, err)
+	}
+}
+
+// What was swapped out to a dead server is lost: there need not be room for it.
+func TestCleanLost(t *testing.T) {
+	root := fixture(t, map[string]string{
+		"swaps":   "Filename Type Size Used Priority\n/dev/ublkbX partition 2097152 1048576 10\n",
+		"meminfo": "MemAvailable: 524288 kB\n",
+	})
+	h := kernel
+	h.swaps, h.meminfo = filepath.Join(root, "swaps"), filepath.Join(root, "meminfo")
+	c := cleaner{host: h, o: CleanOptions{Timeout: time.Second}}
+	for name, o := range map[string]OffOptions{"lost": c.lost(), "not lost": c.o.Off} {
+		var room *NoRoomError
+		if err := c.swapOff(t.Context(), Target{host: h, path: "/dev/ublkbX"}, o); errors.As(err, &room) != (name == "not lost") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A dead run whose device cannot be taken away yet is cleaned again and again, beside a living one: its settings are restored once.
+func TestCleanRestoresOnce(t *testing.T) {
+	h := kernel
+	h.swappiness = filepath.Join(fixture(t, map[string]string{"swappiness": "0\n"}), "swappiness")
+	dir := t.TempDir()
+	id := dead(t, dir, func(r *Record) { r.Swappiness, r.Loop = Sysctl{"60", "0"}, "/dev/what" }) // no loop device
+	for _, now := range []string{"60", "0"} {
+		if _, err := h.clean(t.Context(), dir, CleanOptions{}); err == nil {
+			t.Fatal("all could be cleaned")
+		}
+		if got := read(h.swappiness); got != now {
+			t.Errorf("swappiness is %s, want %s", got, now)
+		}
+		noErr(t, os.WriteFile(h.swappiness, []byte("0\n"), 0)) // the living one does that
+	}
+	r, err := readRecord(dir, id)
+	if err != nil || r.Loop == "" || r.Swappiness != (Sysctl{}) {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

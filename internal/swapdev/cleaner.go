@@ -13,6 +13,7 @@ import (
 // cleaner undoes one dead run. Each step does nothing where nothing of the run is left.
 type cleaner struct {
 	host   host
+	dir    string
 	record Record
 	o      CleanOptions
 	report []string
@@ -49,7 +50,11 @@ func (c *cleaner) freeDevice(ctx context.Context) error {
 		return err
 	}
 	defer d.Release()
-	if err := c.swapOff(ctx, d.target()); err != nil {
+	o := c.o.Off
+	if c.record.Mount != "" { // its file is one of the dead server's
+		o = c.lost()
+	}
+	if err := c.swapOff(ctx, d.target(), o); err != nil {
 		return err
 	}
 	if err := d.Detach(); err != nil {
@@ -59,8 +64,15 @@ func (c *cleaner) freeDevice(ctx context.Context) error {
 	return nil
 }
 
+// lost is for devices whose pages were in the process that is dead: nothing comes back, so there need not be room for it.
+func (c *cleaner) lost() OffOptions {
+	o := c.o.Off
+	o.Force = true
+	return o
+}
+
 // swapOff turns swap off where it is on.
-func (c *cleaner) swapOff(ctx context.Context, t Target) error {
+func (c *cleaner) swapOff(ctx context.Context, t Target, o OffOptions) error {
 	used, err := t.Used()
 	if errors.Is(err, ErrOff) {
 		return nil
@@ -68,7 +80,7 @@ func (c *cleaner) swapOff(ctx context.Context, t Target) error {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	if err == nil {
-		err = t.SwapOff(ctx, c.o.Off)
+		err = t.SwapOff(ctx, o)
 	}
 	if err == nil {
 		c.say("swapoff %s, with %d KiB swapped out", t.path, used>>10)

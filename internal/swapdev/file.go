@@ -95,7 +95,7 @@ func (c *cleaner) removeFile(ctx context.Context) error {
 	if path == "" || filepath.Base(path) != fileName(c.record.ID) {
 		return nil
 	}
-	if err := c.swapOff(ctx, Target{host: c.host, path: path, file: true}); err != nil {
+	if err := c.swapOff(ctx, Target{host: c.host, path: path, file: true}, c.o.Off); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {

@@ -38,14 +38,18 @@ func (c *cleaner) restoreSysctls(context.Context) error {
 	var errs []error
 	for _, s := range []struct {
 		path, name string
-		change     Sysctl
+		change     *Sysctl
 	}{
-		{c.host.pageCluster, "vm.page-cluster", c.record.PageCluster},
-		{c.host.swappiness, "vm.swappiness", c.record.Swappiness},
+		{c.host.pageCluster, "vm.page-cluster", &c.record.PageCluster},
+		{c.host.swappiness, "vm.swappiness", &c.record.Swappiness},
 	} {
-		changed, err := c.host.restore(s.path, s.change)
+		changed, err := c.host.restore(s.path, *s.change)
 		if changed && err == nil {
 			c.say("%s is %s again", s.name, s.change.Before)
+		}
+		if err == nil && *s.change != (Sysctl{}) { // once, also if the rest has to be tried again: others may change it then
+			*s.change = Sysctl{}
+			err = writeRecord(c.dir, &c.record)
 		}
 		errs = append(errs, err)
 	}

@@ -157,18 +157,26 @@ func (r *Run) change(edit func(*Record)) error {
 	}
 	next := r.record
 	edit(&next)
-	text, err := json.MarshalIndent(&next, "", "  ")
+	err := writeRecord(r.dir, &next)
+	if err == nil {
+		r.record = next
+	}
+	return err
+}
+
+// writeRecord replaces a record in one step, for who holds its lock.
+func writeRecord(dir string, r *Record) error {
+	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	path := recordPath(r.dir, r.record.ID)
+	path := recordPath(dir, r.ID)
 	if err = os.WriteFile(path+".new", append(text, '\n'), 0o600); err == nil {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
 		return fmt.Errorf("swapdev: record: %w", err)
 	}
-	r.record = next
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (c *cleaner) removeUBLK(ctx context.Context) error {
 	t := Target{host: c.host, path: c.record.UBLK}
 	if _, e := t.Used(); err == nil && disk && e == nil {
 		if err = s.Recover(number); err == nil {
-			err = c.swapOff(ctx, t)
+			err = c.swapOff(ctx, t, c.lost())
 		}
 	}
 	if err != nil {

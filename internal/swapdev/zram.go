@@ -34,7 +34,7 @@ func (c *cleaner) removeZRAM(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
-		err = c.swapOff(ctx, t)
+		err = c.swapOff(ctx, t, c.o.Off)
 	}
 	if err == nil {
 		err = c.putFree(filepath.Join(c.host.block, "zram"+number, "reset"), "1")

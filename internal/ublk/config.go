@@ -32,9 +32,10 @@ type Config struct {
 	Depth    int          // requests under way; 0: DefaultDepth. To be set as nr_requests in the device's queue, see the package
 	MaxPages int          // of one request; 0: 32
 	NewStore func() Store // called once by Create or Recover
+	Refusals []error      // of Store: there is no room, and the kernel keeps the page; as they are, not wrapped
 	Hold     *pmqos.Hold  // told about every READ; may be nil
 
-	// Ready, if any, is called when everything was made, before the first request can come.
+	// Ready, if any, is called when everything was made, before the first request is looked at.
 	Ready func() error
 }
 

@@ -53,21 +53,21 @@ func (s *Server) fetch() error {
 		return os.NewSyscallError("io_uring_enter", errno)
 	}
 	step("attach: fetched")
-	for {
-		data, result, ok := s.ring.Completion()
-		if !ok {
-			break
-		}
-		if data != stopData && result < 0 {
-			return fmt.Errorf("the driver refuses to serve tag %d: %w", data, unix.Errno(-result))
-		}
-		s.pend(data, result)
-	}
 	size := (s.tags()*descBytes + pageBytes - 1) &^ (pageBytes - 1)
 	var err error
 	defer step("attach: mapped")
 	s.descs, err = unix.Mmap(s.char, 0, size, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE)
-	return os.NewSyscallError("map the descriptors", err)
+	for {
+		data, result, ok := s.ring.Completion()
+		switch {
+		case !ok:
+			return os.NewSyscallError("map the descriptors", err)
+		case data != stopData && result < 0:
+			return fmt.Errorf("the driver refuses to serve tag %d: %w", data, unix.Errno(-result))
+		case err == nil:
+			s.pend(data, result) // a newer driver may have a request as soon as the last tag is fetched
+		}
+	}
 }
 
 // command writes a submission for a tag.

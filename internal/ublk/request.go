@@ -3,6 +3,7 @@ package ublk
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,7 +95,11 @@ func (s *Server) write(tag int) int32 {
 		return -int32(unix.EIO)
 	}
 	if err := s.store.Store(s.req.first, b); err != nil {
-		s.stats.writeErrors.Add(1)
+		if slices.Contains(s.cfg.Refusals, err) {
+			s.stats.refusedWrites.Add(1)
+		} else {
+			s.stats.writeErrors.Add(1)
+		}
 		return -int32(unix.EIO)
 	}
 	s.stats.writes.Add(1)
@@ -108,6 +113,7 @@ func (s *Server) write(tag int) int32 {
 func (s *Server) handleOrFail(tag int) (result int32) {
 	defer func() {
 		if p := recover(); p != nil {
+			s.stats.panics.Add(1)
 			s.fail(fmt.Errorf("ublk: panic while serving: %v\n%s", p, debug.Stack()))
 			result = -int32(unix.EIO)
 		}

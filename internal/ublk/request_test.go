@@ -102,7 +102,13 @@ func TestErrorsOfTheStore(t *testing.T) {
 			t.Errorf("operation %d: %d", op, r)
 		}
 	}
-	if st := s.Stats(); st.ReadErrors != 1 || st.WriteErrors != 1 || st.DiscardErrors != 1 {
+	full := errors.New("full")
+	s.cfg.Refusals = []error{full}
+	m.fail = func(string, uint64) error { return full }
+	if r, _ := s.ask(t, 0, opWrite, 1, 1, make([]byte, pageBytes)); r != -int32(unix.EIO) {
+		t.Errorf("a refused page: %d", r)
+	}
+	if st := s.Stats(); st.ReadErrors != 1 || st.WriteErrors != 1 || st.DiscardErrors != 1 || st.RefusedWrites != 1 {
 		t.Errorf("%+v", st)
 	}
 	m.fail = func(string, uint64) error { panic("on purpose") }

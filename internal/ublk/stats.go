@@ -12,6 +12,7 @@ type counters struct {
 	writes, writtenPages, writeErrors       atomic.Uint64
 	discards, discardedPages, discardErrors atomic.Uint64
 	malformed, copyErrors, waits            atomic.Uint64
+	refusedWrites, panics                   atomic.Uint64
 	load, store                             histogram.Histogram
 }
 
@@ -20,7 +21,9 @@ type Stats struct {
 	Reads, ReadPages, ReadErrors            uint64
 	Writes, WrittenPages, WriteErrors       uint64
 	Discards, DiscardedPages, DiscardErrors uint64
+	RefusedWrites                           uint64 // of pages that the store has no room for; no errors
 	Malformed                               uint64 // requests that make no sense
+	Panics                                  uint64 // requests that ended in an error because of a bug of ours
 	CopyErrors                              uint64 // times that the driver did not copy; the request ended in an error
 	Waits                                   uint64 // times that the thread slept
 
@@ -35,6 +38,7 @@ func (s *Server) Stats() Stats {
 		Reads: c.reads.Load(), ReadPages: c.readPages.Load(), ReadErrors: c.readErrors.Load(),
 		Writes: c.writes.Load(), WrittenPages: c.writtenPages.Load(), WriteErrors: c.writeErrors.Load(),
 		Discards: c.discards.Load(), DiscardedPages: c.discardedPages.Load(), DiscardErrors: c.discardErrors.Load(),
+		RefusedWrites: c.refusedWrites.Load(), Panics: c.panics.Load(),
 		Malformed: c.malformed.Load(), CopyErrors: c.copyErrors.Load(), Waits: c.waits.Load(),
 		Load: c.load.Snapshot(), Store: c.store.Snapshot(), Locked: s.locked,
 	}
