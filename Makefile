@@ -17,7 +17,8 @@ invariants: ## with the costly checks compiled in, and hooks at which tests stop
 
 procs: ## both, as they run on 1, 2 and 8 CPUs
 	$(GO) test -cpu 1,8 -skip '^TestCrash' ./zsmalloc ./zpool
-	$(GO) test -tags invariants -cpu 1,2,8 -skip '^TestCrash' ./zsmalloc ./zpool
+	$(GO) test -tags invariants -cpu 1,2,8 -skip '^(TestCrash|TestInterleaved$$)' ./zsmalloc ./zpool
+	$(GO) test -tags invariants -cpu 1,8 -run '^TestInterleaved$$' ./zpool # it goes step by step, and takes long
 
 crashes: ## some thousand killed processes: at random moments, and at each step
 	$(GO) test ./zpool -run '^TestCrash$$' -crashes 2000
