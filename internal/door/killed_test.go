@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zswapd/zswapd/internal/loadtest"
 	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
@@ -34,7 +35,7 @@ func TestKilledWithBacking(t *testing.T) {
 
 func killed(t *testing.T) (all tally) {
 	k, r := newKeeper(t), newRand(t)
-	log, l := watchKernelLog(t, deviceIn(k.record)), startLoad(k)
+	log, l := loadtest.WatchKernelLog(t, deviceIn(k.record)), startLoad(k)
 	for range *killsFlag {
 		until, rest := serving, 50*time.Millisecond+time.Duration(r.Int64N(int64(50*time.Millisecond)))
 		if r.IntN(4) == 0 {
@@ -61,7 +62,7 @@ func killed(t *testing.T) (all tally) {
 // TestHandOver replaces a server that leaves by itself, again and again. Nothing it had read is left to be sent again.
 func TestHandOver(t *testing.T) {
 	k, r := newKeeper(t), newRand(t)
-	log, l := watchKernelLog(t, deviceIn(k.record)), startLoad(k)
+	log, l := loadtest.WatchKernelLog(t, deviceIn(k.record)), startLoad(k)
 	var all tally
 	for range *handOversFlag {
 		l.goesOn(t)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -185,47 +183,6 @@ func follow(p *launch.Process, take *os.File, still time.Duration, report func(w
 			return o
 		case <-time.After(still):
 			return outcome{err: fmt.Errorf("no page in %v: a request was lost, or nobody serves", still)}
-		}
-	}
-}
-
-// kernelLog watches what the kernel says about a swap device: a page that it could not write or read, which it may hide
-// from everybody else.
-type kernelLog struct {
-	fd   int // -1: cannot be read here
-	loop string
-}
-
-func watchKernelLog(t *testing.T, device string) *kernelLog {
-	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err == nil {
-		_, err = unix.Seek(fd, 0, unix.SEEK_END)
-	}
-	if err != nil {
-		t.Logf("the kernel's log is not watched: %v", err)
-		return &kernelLog{fd: -1}
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	return &kernelLog{fd: fd, loop: filepath.Base(device)}
-}
-
-// complaints returns the lines about the device since the start.
-func (k *kernelLog) complaints() (lines []string) {
-	if k.fd < 0 {
-		return nil
-	}
-	number := strings.TrimPrefix(k.loop, "loop")
-	for buf := make([]byte, 8192); ; {
-		n, err := unix.Read(k.fd, buf)
-		if err == unix.EPIPE { // some lines were overwritten
-			continue
-		}
-		if err != nil || n == 0 {
-			return lines
-		}
-		line := string(buf[:n])
-		if strings.Contains(line, "dev "+k.loop+",") || strings.Contains(line, "swap-device (7:"+number+":") {
-			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
 }

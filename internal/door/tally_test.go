@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zswapd/zswapd/internal/guard"
+	"github.com/zswapd/zswapd/internal/loadtest"
 )
 
 // tally sums up what became of servers.
@@ -76,13 +77,13 @@ func (a *tally) handOver(t *testing.T, k *keeper, when stage) {
 }
 
 // finish lets the workload end, closes the door, and tells what there was to see.
-func (a *tally) finish(t *testing.T, k *keeper, l *load, log *kernelLog) {
+func (a *tally) finish(t *testing.T, k *keeper, l *load, log *loadtest.KernelLog) {
 	t.Helper()
 	noErr(t, l.finish())
 	s, err := k.close()
 	noErr(t, err)
 	a.add(t, s, 0)
-	for _, line := range log.complaints() {
+	for _, line := range log.Complaints() {
 		t.Errorf("the kernel says: %s", line)
 	}
 	t.Logf("%d rounds of the workload, %d pages compared, none wrong; slowest touch %v; %d stray kills by the OOM killer", l.rounds, l.verified, l.slowest, l.strayKills)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/zswapd/zswapd/internal/guard"
 	"github.com/zswapd/zswapd/internal/launch"
+	"github.com/zswapd/zswapd/internal/loadtest"
 	"github.com/zswapd/zswapd/internal/workload"
 	"github.com/zswapd/zswapd/zpool"
 	"github.com/zswapd/zswapd/zsmalloc"
@@ -105,7 +106,7 @@ func TestWholeMachine(t *testing.T) {
 		k.server = next
 		noErr(t, errors.Join(k.order("leave"), k.ended()))
 	}()
-	log := watchKernelLog(t, deviceIn(k.record))
+	log := loadtest.WatchKernelLog(t, deviceIn(k.record))
 	others := watchOthers(t)
 	ended := make(chan outcome, 1)
 	for round := range whole.Rounds {
@@ -145,7 +146,7 @@ func TestWholeMachine(t *testing.T) {
 		}
 	}
 	if !whole.Dies {
-		for _, line := range log.complaints() {
+		for _, line := range log.Complaints() {
 			t.Errorf("the kernel says: %s", line)
 		}
 	}
