@@ -1,6 +1,7 @@
 package zpool
 
 import (
+	"sync"
 	"testing"
 	"time"
 )
@@ -30,7 +31,10 @@ func TestHeadroomStays(t *testing.T) {
 // A limit that is lowered below what is used is reached by packing; memory never comes to more than what packing takes before it gives
 // some back, and at the end not to more than the limit.
 func TestLoweredLimit(t *testing.T) {
-	p := newTestPool(t, Options{Slots: 1 << 14, MaxBytes: 16 << 20, IdleAfter: time.Hour, Background: &Background{}})
+	begin := make(chan struct{}) // the background, when all is looked at: it may reach the limit in no time
+	p := newTestPool(t, Options{Slots: 1 << 14, MaxBytes: 16 << 20, IdleAfter: time.Hour, Background: &Background{Thread: func() { <-begin }}})
+	release := sync.OnceFunc(func() { close(begin) })
+	t.Cleanup(release)
 	w, page := p.NewWorker(), make([]byte, PageSize)
 	for slot := range uint64(5000) { // all of it can be packed, to some 60 %
 		makePage(page, 4, slot)
@@ -47,6 +51,7 @@ func TestLoweredLimit(t *testing.T) {
 	if err := w.Store(1<<14-1, page); err != ErrFull {
 		t.Errorf("a store beyond the limit: %v", err)
 	}
+	release()
 	waitFor(t, "all is within the limit", func() bool { return p.a.Budget().Limit() == used*9/10 && p.zs.InUse() <= used*9/10 })
 }
 
