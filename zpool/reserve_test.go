@@ -132,6 +132,11 @@ func TestStandby(t *testing.T) {
 	noErr(t, err)
 	store(first, first+500) // it is in use still
 	noErr(t, s.Refresh())
+	waitFor(t, "the reserve has room for 500 pages again", func() bool { // its thread may come late, on a busy machine
+		end := store(5000, 5500)
+		noErr(t, w.Invalidate(5000, 500))
+		return end == 5500
+	})
 	noErr(t, old.Close())
 
 	none.Store(true)
