@@ -3,6 +3,7 @@ package psi
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,21 +30,22 @@ func TestPressure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	measure := func(waited time.Duration) float64 {
+	measure := func(waited time.Duration) (percent float64, passed time.Duration) {
 		t.Helper()
-		m.at = time.Now().Add(-10 * time.Second) // it was measured long ago
+		at := time.Now().Add(-10 * time.Second) // it was measured long ago
+		m.at = at
 		set(m.total + waited)
-		return m.Pressure()
+		return m.Pressure(), m.at.Sub(at)
 	}
-	for _, test := range []struct {
-		waited      time.Duration
-		least, most float64
-	}{{0, 0, 0}, {time.Second, 9.5, 10}, {5 * time.Second, 47, 50}, {time.Minute, 100, 100}, {-time.Second, 0, 0}} {
-		if got := measure(test.waited); got < test.least || got > test.most {
-			t.Errorf("%v of 10 s: %v %%, want %v to %v", test.waited, got, test.least, test.most)
+	for waited, most := range map[time.Duration]float64{0: 0, time.Second: 10, 5 * time.Second: 50, time.Hour: 100, -time.Second: 0} {
+		got, passed := measure(waited)
+		want := min(100*max(waited, 0).Seconds()/passed.Seconds(), 100)
+		if math.Abs(got-want) > 0.01 || got > most || passed < 10*time.Second {
+			t.Errorf("%v of %v: %v %%, want %v, %v at most", waited, passed, got, want, most)
 		}
 	}
-	last := measure(time.Second)
+	last, _ := measure(time.Second)
+	m.at = time.Now().Add(time.Hour) // however long it takes to come here, that is no 100 ms ago
 	set(m.total + time.Minute)
 	if got := m.Pressure(); got != last {
 		t.Errorf("measured again at once: %v, was %v", got, last)
