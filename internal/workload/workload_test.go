@@ -87,7 +87,7 @@ func TestDuration(t *testing.T) {
 	c.Touches, c.Duration = 0, 50*time.Millisecond
 	res, err := Run(t.Context(), c)
 	must(t, err)
-	if res.TouchSeconds < 0.05 || res.TouchSeconds > 5 || res.Touches == 0 || res.Verified != 301 {
+	if res.TouchSeconds < 0.05 || res.TouchSeconds > 60 || res.Touches == 0 || res.Verified != 301 {
 		t.Errorf("%+v", res)
 	}
 }
@@ -95,10 +95,15 @@ func TestDuration(t *testing.T) {
 func TestCancel(t *testing.T) {
 	c := small(1, Page)
 	c.Touches, c.Duration = 0, time.Hour
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	c.Progress = func(p Progress) {
+		if p.Phase == "touch" && p.Done > 0 {
+			cancel(enough)
+		}
+	}
 	res, err := Run(ctx, c)
-	if !errors.Is(err, context.DeadlineExceeded) || res.Verified != 0 || res.Touches == 0 || res.Failures != 0 {
+	if !errors.Is(err, enough) || res.Verified != 0 || res.Touches == 0 || res.Failures != 0 {
 		t.Errorf("%v, %+v", err, res)
 	}
 }
