@@ -87,6 +87,8 @@ func forkFails(times int, say func(string)) func(string) {
 
 // playDaemon is one life. The script has a part for each life, between semicolons; which one it is, a file that is kept says.
 func playDaemon() int {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGUSR2) // before it says a word: who hears that may send one
 	m, _ := sdnotify.FromEnv()
 	held, err := sdnotify.Listen()
 	life := 0
@@ -103,8 +105,6 @@ func playDaemon() int {
 	slices.Sort(names)
 	fmt.Println("LIFE", life, os.Args[0], names, err, os.Getenv(Env) == fmt.Sprint(os.Getppid()))
 	fmt.Println("PROGRAM", os.Getenv(ProgramEnv))
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGUSR2)
 	for _, word := range strings.Fields(strings.Split(os.Getenv(scriptEnv), ";")[life]) {
 		switch verb, value, _ := strings.Cut(word, "="); verb {
 		case "store":
@@ -123,8 +123,11 @@ func playDaemon() int {
 			c.Env = append(os.Environ(), partEnv+"=daemon", scriptEnv+"=store=stolen exit=0")
 			out, err := c.CombinedOutput()
 			fmt.Printf("stranger %v %q\n", err, out)
-		case "wait":
-			fmt.Println("signal", <-signals)
+		case "wait": // for any, or, as "wait=usr2", for a hand-over
+			for s := os.Signal(nil); s == nil || value != "" && s != unix.SIGUSR2; {
+				s = <-signals
+				fmt.Println("signal", s)
+			}
 		case "sleep":
 			d, _ := time.ParseDuration(value)
 			time.Sleep(d)

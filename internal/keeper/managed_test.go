@@ -93,7 +93,7 @@ func (m *manager) start(script string) *exec.Cmd {
 // until hears what the keeper says until something holds.
 func (m *manager) until(what string, holds func() bool) {
 	m.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); {
+	for end := time.Now().Add(time.Minute); !holds(); {
 		if time.Now().After(end) {
 			m.t.Fatalf("not %s; messages %q", what, m.text)
 		}
@@ -181,7 +181,7 @@ func TestManagedAsksAgain(t *testing.T) {
 	m.store.removeAll()
 
 	m = newManager(t)
-	k = m.start("store=lives ready wait wait wait exit=75")
+	k = m.start("store=lives ready wait wait=usr2 exit=75")
 	m.until("ready", func() bool { return slices.Contains(m.text, sdnotify.Ready) })
 	_ = k.Process.Signal(unix.SIGTERM)
 	m.until("refused", func() bool { return m.out.has("signal terminated") })
