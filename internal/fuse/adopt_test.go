@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/swaptest"
 )
 
 const (
@@ -29,7 +31,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	unlock := swaptest.Lock() // what the kernel offers is a setting for all; tests of cmd/zswapd change it, too
+	code := m.Run()
+	unlock()
+	os.Exit(code)
 }
 
 // shared is a Store in memory that outlives the process.

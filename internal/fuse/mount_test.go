@@ -262,6 +262,9 @@ func TestCloseUnderLoad(t *testing.T) {
 					}
 				})
 			}
+			for deadline := time.Now().Add(time.Minute); served.Load() == 0 && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
 			time.Sleep(100 * time.Millisecond)
 			closeInTime(t, s)
 			wg.Wait()
@@ -283,7 +286,7 @@ func TestGoneAfterLastUser(t *testing.T) {
 			}
 			select {
 			case <-s.Gone():
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("threads still serve")
 			}
 		})

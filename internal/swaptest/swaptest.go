@@ -1,5 +1,6 @@
 // Package swaptest keeps tests of different packages, which go test runs at once, from swapping at the same time: the
-// kernel shares all swap devices among all programs, so one test's pages would be on another's device.
+// kernel shares all swap devices among all programs, so one test's pages would be on another's device. So it does the numbers of
+// devices, and settings, which some tests change.
 //
 //	func TestMain(m *testing.M) { defer swaptest.Lock()(); m.Run() }
 package swaptest
@@ -45,7 +46,7 @@ func Alone() error {
 	}
 }
 
-const aloneLimit = 10 * time.Second
+const aloneLimit = time.Minute
 
 func flock(f *os.File) error {
 	for {
