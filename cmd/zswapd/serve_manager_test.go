@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,7 +30,7 @@ func TestServeManaged(t *testing.T) {
 	noErr(t, s.cmd.Process.Signal(unix.SIGUSR2))
 	s.hasEnded(sdnotify.HandOver)
 	s.nothingLeft(r)
-	said := m.all()
+	said := m.all(t)
 	stored, removed := with(said, "FDSTORE=1"), with(said, "FDSTOREREMOVE=1")
 	if len(stored) < 5 || !strings.Contains(stored[0], "FDNAME=saved") {
 		t.Errorf("stored: %q", stored)
@@ -44,7 +46,7 @@ func TestServeManaged(t *testing.T) {
 	mustBeFine(t, call(t, "stop", "--socket", socketOf(state)))
 	s.hasEnded(0)
 	s.nothingLeft(r)
-	if said = m.all(); len(with(said, "STOPPING=1")) != 1 {
+	if said = m.all(t); len(with(said, "STOPPING=1")) != 1 {
 		t.Errorf("all: %q", said)
 	}
 }
@@ -92,13 +94,15 @@ func with(said []string, line string) (list []string) {
 
 // manager is systemd, as far as a daemon hears of it. It keeps nothing.
 type manager struct {
+	path string
 	mu   sync.Mutex
 	text []string
 }
 
 func newManager(t *testing.T) *manager {
 	t.Helper()
-	m, path := new(manager), filepath.Join(t.TempDir(), "notify")
+	path := filepath.Join(t.TempDir(), "notify")
+	m := &manager{path: path}
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	noErr(t, err)
 	t.Cleanup(func() { _ = c.Close() })
@@ -130,9 +134,26 @@ func (m *manager) listen(c *net.UnixConn) {
 	}
 }
 
-// all returns what was said so far.
-func (m *manager) all() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.text)
+// all returns what was said so far. The last of it may not be heard yet: a word of our own comes after that.
+func (m *manager) all(t *testing.T) (said []string) {
+	t.Helper()
+	const word = "ALL"
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: m.path, Net: "unixgram"})
+	noErr(t, err)
+	_, err = c.Write([]byte(word))
+	noErr(t, errors.Join(err, c.Close()))
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		m.mu.Lock()
+		if i := slices.Index(m.text, word); i >= 0 {
+			m.text = slices.Delete(m.text, i, i+1)
+			said = slices.Clone(m.text)
+		}
+		m.mu.Unlock()
+		if said != nil {
+			return said
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody listens")
+		}
+	}
 }
