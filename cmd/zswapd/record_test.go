@@ -153,18 +153,17 @@ func TestNoTraceOfNothing(t *testing.T) {
 func TestInterruptedReplay(t *testing.T) {
 	needRoot(t)
 	file := filepath.Join(t.TempDir(), "trace")
-	if o := swap(t, "run", "--memory", "16M", "--record", file); o.code != 0 {
+	const pages = 133 << 20 / 4096 // of the swap, and so of the device, which is known by that
+	if o := swap(t, "run", "--memory", "16M", "--swap", "133M", "--record", file); o.code != 0 {
 		t.Fatalf("exit code %d", o.code)
 	}
-	before, err := filepath.Glob("/sys/block/zram*")
-	noErr(t, err)
 	c := exec.Command(binary, "bench", "replay", file, "--speed", "as-recorded", "--pool-limit", "1M", "--codec", "none", "--against", "zram:lz4")
 	var out bytes.Buffer
 	c.Stderr = &out
 	noErr(t, c.Start())
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if now, _ := filepath.Glob("/sys/block/zram*"); len(now) > len(before) {
-			time.Sleep(50 * time.Millisecond) // anywhere in it; it also looks what zram can do with one
+		if len(zramDevices(t, pages)) > 0 {
+			time.Sleep(50 * time.Millisecond) // anywhere in it
 			break
 		}
 		if time.Now().After(deadline) {
@@ -176,7 +175,7 @@ func TestInterruptedReplay(t *testing.T) {
 	if code := c.ProcessState.ExitCode(); code != 128+int(syscall.SIGINT) {
 		t.Errorf("exit code %d\n%s", code, out.String())
 	}
-	if now, _ := filepath.Glob("/sys/block/zram*"); len(now) > len(before) {
-		t.Errorf("%v; before %v", now, before)
+	if left := zramDevices(t, pages); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
