@@ -297,7 +297,7 @@ func (s *crashStore) run(t *testing.T, o crashOrder, kill func(began <-chan stru
 	o.Backing = s.path
 	order, err := json.Marshal(o)
 	noErr(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "/proc/self/exe")
 	c.Cancel = func() error { return c.Process.Signal(unix.SIGQUIT) } // it says where it hangs

@@ -167,7 +167,7 @@ func TestReserveOutOfHandlesAtTheLimit(t *testing.T) {
 		done := make(chan error, 1)
 		go func() {
 			_, err := put(p, i, 24)
-			for began := time.Now(); errors.Is(err, ErrReserve) && time.Since(began) < 10*time.Second; _, err = put(p, i, 24) {
+			for began := time.Now(); errors.Is(err, ErrReserve) && time.Since(began) < 30*time.Second; _, err = put(p, i, 24) {
 				time.Sleep(time.Millisecond)
 			}
 			done <- err
@@ -183,7 +183,7 @@ func TestReserveOutOfHandlesAtTheLimit(t *testing.T) {
 			if err != nil {
 				t.Fatalf("object %d: %v", i, err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			panic("Malloc does not return")
 		}
 	}
@@ -195,7 +195,7 @@ func TestReserveOfHandles(t *testing.T) {
 	noErr(t, p.StartReserve(ReserveOptions{Frames: 8192}))
 	for i := range uint64(5 * handlesAhead) {
 		_, err := put(p, i, 24)
-		for began := time.Now(); errors.Is(err, ErrReserve) && time.Since(began) < 10*time.Second; _, err = put(p, i, 24) {
+		for began := time.Now(); errors.Is(err, ErrReserve) && time.Since(began) < 30*time.Second; _, err = put(p, i, 24) {
 			time.Sleep(time.Millisecond)
 		}
 		if err != nil {

@@ -62,7 +62,7 @@ func testGroup(t *testing.T, limitBytes int64) *Group {
 	g, err := Create(fmt.Sprintf("test-%d-%d", os.Getpid(), time.Now().UnixNano()), limitBytes)
 	noErr(t, err)
 	t.Cleanup(func() {
-		noErr(t, g.Kill(5*time.Second))
+		noErr(t, g.Kill(time.Minute))
 		noErr(t, g.Remove())
 		noErr(t, g.Remove())
 		if _, err := Open(g.Path()); !errors.Is(err, os.ErrNotExist) {
@@ -81,7 +81,7 @@ func hog(t *testing.T, bytes int, procs string) (*exec.Cmd, string) {
 	out, err := cmd.StdoutPipe()
 	noErr(t, err)
 	noErr(t, cmd.Start())
-	timer := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() { timer.Stop(); _ = in.Close(); _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	lines := bufio.NewScanner(out)
 	lines.Scan()
@@ -131,7 +131,7 @@ func TestGroupLife(t *testing.T) {
 		t.Errorf("Remove with processes: %v", err)
 	}
 	start := time.Now()
-	noErr(t, g.Kill(5*time.Second))
+	noErr(t, g.Kill(time.Minute))
 	pids, err = g.Procs()
 	if err != nil || len(pids) > 0 {
 		t.Error(pids, err)

@@ -38,7 +38,7 @@ type server struct {
 
 const (
 	eventLimit = 3 * time.Minute // for an event that must come
-	deathLimit = time.Minute     // for a process that is to end
+	deathLimit = 2 * time.Minute // for a process that is to end
 )
 
 // newKeeper starts the first server, which opens the door. When the test ends the door is closed, whatever happened.

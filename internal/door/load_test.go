@@ -21,7 +21,7 @@ const (
 	loadLimit = 32 << 20      // of the cgroup, bytes
 	loadBytes = 3 * loadLimit // that the workload touches
 	loadTouch = 2 * time.Second
-	loadStill = 20 * time.Second // without a page: then it is stuck
+	loadStill = time.Minute // without a page: then it is stuck
 )
 
 // load is a verified workload in a cgroup: rounds of filling, touching and verifying, each page compared each time.

@@ -249,7 +249,7 @@ func TestStrangers(t *testing.T) {
 // A signal is passed on, to one that takes over only when it is ready.
 func TestSignals(t *testing.T) {
 	term := func(p *os.Process, said func() string) {
-		for range 1000 {
+		for range 6000 {
 			if strings.Contains(said(), "LIFE 1") {
 				break
 			}
@@ -375,7 +375,7 @@ func TestStaleSockets(t *testing.T) {
 // TestStopUnheard: a daemon that hangs, and is killed for it, may not have heard that it is to stop. The next one does.
 func TestStopUnheard(t *testing.T) {
 	term := func(p *os.Process, said func() string) {
-		for range 1000 {
+		for range 6000 {
 			if strings.Contains(said(), "LIFE 0") {
 				break
 			}

@@ -144,7 +144,7 @@ func TestDiesWithParent(t *testing.T) {
 	}
 	_ = parent.Process.Kill()
 	_ = parent.Wait()
-	if n := poll(t, fd, 5*time.Second); n == 0 {
+	if n := poll(t, fd, 30*time.Second); n == 0 {
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		t.Error("the command outlived its parent")
 	}

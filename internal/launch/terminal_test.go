@@ -41,7 +41,7 @@ func terminal(t *testing.T, args ...string) (*exec.Cmd, *os.File, *bufio.Scanner
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() { timer.Stop(); _ = cmd.Process.Kill() })
 	return cmd, master, bufio.NewScanner(master)
 }
@@ -93,7 +93,7 @@ func TestRelay(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 		lines := bufio.NewScanner(out)
 		until(t, lines, "r") // ready and relaying, the one or the other first
 		until(t, lines, "r")

@@ -24,7 +24,7 @@ const (
 	Bytes = 3 * Limit // that the workload touches
 
 	touch     = 2 * time.Second
-	still     = 20 * time.Second // without a page: then it is stuck
+	still     = time.Minute // without a page: then it is stuck
 	killLimit = time.Minute
 	strayMax  = 10
 )

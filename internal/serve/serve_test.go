@@ -235,7 +235,7 @@ func TestAskLeavesNobody(t *testing.T) {
 		for tries := 0; ; tries++ {
 			if fds, _ := os.ReadDir(path); len(fds) == 0 { // it is dead
 				break
-			} else if tries == 1000 {
+			} else if tries == 6000 {
 				t.Fatalf("%s: process %s is left, with %d descriptors", end, pid, len(fds))
 			}
 			time.Sleep(10 * time.Millisecond)

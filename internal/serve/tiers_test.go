@@ -70,7 +70,7 @@ func TestRefusedWritesAreTold(t *testing.T) {
 	if _, _, err := p.WriteBack(1, 1, 1<<20); err == nil || !told() {
 		t.Errorf("%v; status has %q", err, d.Info().Warnings)
 	}
-	for range 1000 {
+	for range 6000 {
 		if e := d.Events(); len(e) > 0 && strings.Contains(e[0].Message, unix.EIO.Error()) {
 			return
 		}

@@ -12,7 +12,7 @@ import (
 
 func clean(t *testing.T, dir string) ([]string, error) {
 	t.Helper()
-	report, err := Clean(t.Context(), dir, CleanOptions{Timeout: 10 * time.Second})
+	report, err := Clean(t.Context(), dir, CleanOptions{Timeout: time.Minute})
 	for _, line := range report {
 		t.Log(line)
 	}

@@ -57,7 +57,7 @@ func deviceLife(t *testing.T, name string) {
 		t.Errorf("the cgroup counts %d KiB swapped out of %d under a limit of 8 MiB", stats.Swap>>10, hogBytes>>10)
 	}
 	if used < hogBytes/2 {
-		noErr(t, g.Kill(10*time.Second))
+		noErr(t, g.Kill(time.Minute))
 		noErr(t, d.SwapOff(t.Context(), OffOptions{}))
 		noErr(t, errors.Join(d.Detach(), run.Close()))
 		t.Skip("somebody else's swap area took our pages")
@@ -75,7 +75,7 @@ func deviceLife(t *testing.T, name string) {
 	}
 	noErr(t, g.SetLimit(64<<20)) // it comes back into the cgroup
 	var last, calls uint64 = 1, 0
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	noErr(t, d.SwapOff(ctx, OffOptions{Interval: time.Millisecond, Progress: func(left, _ uint64) { last = left; calls++ }}))
 	if last != 0 || calls == 0 {
@@ -154,7 +154,7 @@ func TestWatch(t *testing.T) {
 					return
 				}
 				more <- true
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("swap is on: %v, and nobody was told", on)
 			}
 		}

@@ -201,7 +201,7 @@ func group(t *testing.T, name string) *cgroup.Group {
 	g, err := cgroup.Create(fmt.Sprintf("test-%d-%s", os.Getpid(), name), 8<<20)
 	noErr(t, err)
 	t.Cleanup(func() {
-		if err := g.Kill(10 * time.Second); err != nil {
+		if err := g.Kill(time.Minute); err != nil {
 			t.Error(err)
 		}
 		if err := g.Remove(); err != nil {

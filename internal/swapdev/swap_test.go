@@ -90,7 +90,7 @@ func TestSwapOffUnreadable(t *testing.T) {
 	}
 	noErr(t, file.Truncate(0))
 	noErr(t, g.SetLimit(64<<20))
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	noErr(t, d.SwapOff(ctx, OffOptions{}))
 	_, _ = stdin[hog].Write([]byte("check\n"))
