@@ -32,9 +32,20 @@ func needBench(t *testing.T) {
 	t.Helper()
 	needRoot(t)
 	_, err := os.Stat("/sys/class/zram-control")
-	if err == nil {
-		err = swaptest.Alone()
-	}
+	mustBeSo(t, err)
+	needAlone(t)
+}
+
+// needAlone waits until no other swap is on, where pages could go that are not to go anywhere.
+func needAlone(t *testing.T) {
+	t.Helper()
+	needRoot(t)
+	mustBeSo(t, swaptest.Alone())
+}
+
+// mustBeSo skips a test for what is not so, but fails it where it must not be skipped.
+func mustBeSo(t *testing.T, err error) {
+	t.Helper()
 	if err != nil {
 		if os.Getenv("ZSWAPD_TEST_ROOT") == "required" {
 			t.Fatal(err)

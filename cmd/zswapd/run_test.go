@@ -84,7 +84,7 @@ func TestNoSwapIsTheBaseline(t *testing.T) {
 // A pool that fills up refuses pages, and the kernel keeps them: the workload is killed, and not only after minutes of trying the same
 // pages again, but nothing is corrupt.
 func TestPoolFillsUp(t *testing.T) {
-	needRoot(t)
+	needAlone(t)
 	o := call(t, "run", "--memory", "16M", "--pool-limit", "4M")
 	r := &o.report
 	if o.code != 128+9 || r.Command.OOMKills == 0 {
