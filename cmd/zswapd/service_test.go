@@ -49,7 +49,7 @@ func (j *journal) String() string {
 }
 
 const (
-	startLimit = 30 * time.Second
+	startLimit = time.Minute
 )
 
 // startService starts one and waits until it serves. When the test ends it is stopped, whatever happened.
@@ -175,7 +175,7 @@ func (s *service) hasEnded(code int) {
 	s.t.Helper()
 	select {
 	case <-s.ended:
-	case <-time.After(endLimit):
+	case <-time.After(2 * endLimit):
 		s.t.Fatalf("it does not end; it says:\n%s", s.log)
 	}
 	if got := s.cmd.ProcessState.ExitCode(); got != code {
