@@ -182,6 +182,10 @@ func TestLayers(t *testing.T) {
 	put("run/zswapd/zswapd.toml.d/30-c.toml", "serve.threads = 10\n")
 	put("usr/lib/zswapd/zswapd.toml.d/40-d.toml", "log.level = \"debug\"\n")
 	put("etc/zswapd/zswapd.toml.d/50-e.toml.dpkg-old", "nonsense")
+	put("etc/zswapd/zswapd.toml.d/.60-f.toml", "half writ")
+	if err := os.Symlink("root@here.4711:1700000000", filepath.Join(root, "etc/zswapd/zswapd.toml.d/.#70-g.toml")); err != nil { // Emacs's lock
+		t.Fatal(err)
+	}
 	if err := os.Symlink("/dev/null", filepath.Join(root, "etc/zswapd/zswapd.toml.d/40-d.toml")); err != nil {
 		t.Fatal(err)
 	}

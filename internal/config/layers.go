@@ -42,9 +42,9 @@ func (s source) read() ([]byte, error) {
 }
 
 // layers returns the files of the configuration at path, those that count more later: the file itself, then the files *.toml and
-// *.conf of the folder with .d after its name, by their names. If the path is below /etc, those of /usr/lib and /run come in:
-// the file only where /etc has none, a drop-in only where no more important folder has one of its name. A drop-in that is
-// empty, or a link to /dev/null, hides those below it.
+// *.conf of the folder with .d after its name, by their names, but for hidden ones. If the path is below /etc, those of /usr/lib
+// and /run come in: the file only where /etc has none, a drop-in only where no more important folder has one of its name. A
+// drop-in that is empty, or a link to /dev/null, hides those below it.
 func layers(root, path string) ([]source, error) {
 	file, err := filepath.Abs(path)
 	if err != nil {
@@ -75,7 +75,8 @@ func layers(root, path string) ([]source, error) {
 			return nil, fmt.Errorf("config: %w", err)
 		}
 		for _, e := range entries {
-			if ext := filepath.Ext(e.Name()); ext == ".toml" || ext == ".conf" {
+			// Hidden ones are what editors put beside a file that is being written, such as links that lead nowhere.
+			if ext := filepath.Ext(e.Name()); (ext == ".toml" || ext == ".conf") && !strings.HasPrefix(e.Name(), ".") {
 				name := filepath.Join(p+".d", e.Name())
 				dropIns[e.Name()] = source{name, filepath.Join(root, name)}
 			}
