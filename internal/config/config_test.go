@@ -120,6 +120,22 @@ F:4: swap.size = "2GiB": is there before, on line 3: want it once`},
 		"no TOML": {"dor = \"fuse\"\ndoor = fuse\n", `
 F:1: dor = "fuse": no such key; do you mean door?
 F:2: door = fuse: no TOML: text wants quotes: door = "fuse"`},
+		"no TOML, and more": {"door = fuse\n[swap]\nsize = \"1GiB\"\nsize = \"2GiB\"\npriority = 70000\npriority = \n[pool]\nwipe_on_free = yes\nmax_pool_percent = 400\n[log]\nlevel = \"loud\n", `
+F:1: door = fuse: no TOML: text wants quotes: door = "fuse"
+F:4: swap.size = "2GiB": is there before, on line 3: want it once
+F:5: swap.priority = 70000: want a number from 0 to 32767
+F:6: swap.priority: no TOML: unexpected character U+000A at start of value
+F:8: pool.wipe_on_free = yes: no TOML: text wants quotes: wipe_on_free = "yes"
+F:9: pool.max_pool_percent = 400: want a share of 1 to 100 percent, such as 40 or "40%"
+F:11: log.level = "loud: no TOML: basic strings cannot have new lines`},
+		"no TOML, and what depends on it": {"[swap]\nsize = 32MiB\n[pool]\nmax_pool_size = \"16MiB\"\n", `
+F:2: swap.size = 32MiB: no TOML: strings must be quoted`},
+		// What comes after it may mean something else.
+		"no head of a table": {"[log]\nlevel = \"loud\"\n[swap\nsize = 4\n", `
+F:2: log.level = "loud": want "debug", "info", "warn" or "error"
+F:3: no TOML: expected ']' to close table name`},
+		"several lines": {"[log]\nlevel = \"\"\"\nloud\n[swap]\nsize = 4\n", `
+F:5: no TOML: multiline basic string not terminated by """`},
 		"shapes": {"swap = 4\n[[pool]]\ncompressor = \"lz4\"\n[tiers]\n[tears]\nidle_after = \"1m\"\n", `
 F:1: swap = 4: is a table: write [swap] on a line of its own
 F:2: [[pool]]: want [pool], which is there once

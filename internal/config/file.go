@@ -1,12 +1,8 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -31,9 +27,29 @@ func (e entry) seen() string {
 	return e.data
 }
 
-// parse reads a file's text into entries. What is no TOML is one problem; the entries above it come all the same.
+// parse reads a file's text into entries. A line that is no TOML is one problem, and the others come all the same: so far as it is
+// clear that it was one "key = value". Else it is the last that is read.
 func parse(file string, text []byte) (entries []entry, problems Problems) {
-	f := fileParser{file: file}
+	for broken := 1; ; broken++ {
+		f := fileParser{file: file}
+		shapes := f.read(text)
+		// The parser leaves some of it unsaid: keys that come twice.
+		err := toml.Unmarshal(text, &map[string]any{})
+		if err == nil {
+			return f.entries, append(problems, shapes...)
+		}
+		p := f.explain(err)
+		problems = append(problems, p)
+		rest, ok := without(text, p.At.Line)
+		if !ok || broken == mostBroken {
+			return f.entries, append(problems, shapes...)
+		}
+		text = rest
+	}
+}
+
+// read reads up to the first line that is no TOML.
+func (f *fileParser) read(text []byte) (problems Problems) {
 	f.Reset(text)
 	var table string
 	for f.NextExpression() {
@@ -50,38 +66,7 @@ func parse(file string, text []byte) (entries []entry, problems Problems) {
 			f.add(table, n)
 		}
 	}
-	// The parser leaves some of it unsaid: keys that come twice.
-	if err := toml.Unmarshal(text, &map[string]any{}); err != nil {
-		problems = append(problems, f.explain(err))
-	}
-	return f.entries, problems
-}
-
-// explain says what is no TOML, as far as it can be told in the words of the file.
-func (f *fileParser) explain(err error) Problem {
-	p := Problem{At: Origin{File: f.file, Line: 1}, Want: "no TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
-	var decode *toml.DecodeError
-	if !errors.As(err, &decode) {
-		return p
-	}
-	p.At.Line, _ = decode.Position()
-	for i, e := range f.entries {
-		if e.at.Line != p.At.Line || e.kind == unstable.Table {
-			continue
-		}
-		p.Key, p.Seen = e.key, e.seen()
-		if first := slices.IndexFunc(f.entries, func(o entry) bool { return o.key == e.key }); first < i {
-			p.Want = fmt.Sprintf("is there before, on line %d: want it once", f.entries[first].at.Line)
-		}
-		return p
-	}
-	lines := strings.Split(string(f.Data()), "\n")
-	key, value, ok := strings.Cut(lines[min(p.At.Line, len(lines))-1], "=")
-	if value = strings.TrimSpace(value); ok && value != "" && unicode.IsLetter([]rune(value)[0]) {
-		p.Key, p.Seen = strings.TrimSpace(key), value
-		p.Want = fmt.Sprintf("no TOML: text wants quotes: %s = %q", p.Key, value)
-	}
-	return p
+	return problems
 }
 
 type fileParser struct {

@@ -72,8 +72,8 @@ func parseSettings(by string, settings []string) (entries []entry, problems Prob
 		for j := range e {
 			e[j].at = at
 		}
-		for j := range p {
-			p[j].At = at
+		if p = p[:min(len(p), 1)]; len(p) > 0 { // of one setting
+			p[0].At = at
 		}
 		entries, problems = append(entries, e...), append(problems, p...)
 	}
@@ -91,6 +91,9 @@ func assemble(entries []entry, problems Problems, ram int64) (*Config, error) {
 		}
 	}
 	bad := map[string]bool{}
+	for _, p := range problems {
+		bad[p.Key] = true
+	}
 	for _, e := range entries {
 		k := find(e.key)
 		switch {
