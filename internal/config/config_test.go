@@ -245,6 +245,9 @@ func TestFiles(t *testing.T) {
 	if _, err := Load(path, gib); err == nil || !strings.Contains(err.Error(), "chmod o-w "+path) {
 		t.Error(err)
 	}
+	if _, err := Load("/dev/zero", gib); err == nil || err.Error() != "config: /dev/zero: more than 1048576 bytes" {
+		t.Error(err)
+	}
 }
 
 // TestLoadWith: what files and settings say must be right together, not each for itself.

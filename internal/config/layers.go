@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -34,9 +35,17 @@ func (s source) read() ([]byte, error) {
 	case info.Mode().IsRegular() && info.Mode().Perm()&0o002 != 0:
 		return nil, fmt.Errorf("config: %s can be written by everybody; chmod o-w %s", s.name, s.name)
 	}
-	text, err := os.ReadFile(s.path)
+	f, err := os.Open(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1)) // a device, or a pipe, may have no end
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("config: %w", err)
+	case len(text) > maxFile:
+		return nil, fmt.Errorf("config: %s: more than %d bytes", s.name, maxFile)
 	}
 	return text, nil
 }
