@@ -9,6 +9,10 @@ import (
 // maxSwap is the most that a device holds: what the pool has slots for, in whole TiB.
 const maxSwap = int64(zpool.MaxSlots) * pageSize >> 40 << 40
 
+// maxSocket is the most bytes of a socket's path: of the 107 that the kernel takes, two dots and seven digits of a process are for the
+// name under which it is made.
+const maxSocket = 107 - 9
+
 // keys are all settings, in the order of the documented file. Each is defined here and nowhere else.
 var keys = []key{
 	setting("door", `"auto"`, Stop, choice(DoorAuto, DoorFUSE, DoorUBLK), func(c *Config) *string { return &c.Door },
@@ -76,7 +80,7 @@ three times faster and costs power. "auto": 200, if waking a CPU takes long here
 		`A loopback address with a port for Prometheus: "127.0.0.1:9101". Every local user can read it, and the
 unit needs a drop-in for it: systemd/README.md. The control socket has the metrics in any case.`),
 
-	setting("control.socket", `"/run/zswapd/control.sock"`, Restart, path(107, ""), func(c *Config) *string { return &c.Control.Socket },
+	setting("control.socket", `"/run/zswapd/control.sock"`, Restart, path(maxSocket, ""), func(c *Config) *string { return &c.Control.Socket },
 		`Where zswapd status and its like find the service.`),
 	setting("control.group", `""`, Restart, group, func(c *Config) *string { return &c.Control.Group },
 		`Members of this group may read status and metrics. Changes are root's.`),

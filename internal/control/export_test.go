@@ -12,3 +12,6 @@ func Patterns(d Daemon) []string {
 	all = slices.AppendSeq(all, maps.Keys(h.reads()))
 	return slices.Sorted(slices.Values(slices.AppendSeq(all, maps.Keys(h.changes()))))
 }
+
+// DraftOf is draftOf.
+var DraftOf = draftOf

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/zswapd/zswapd/internal/config"
 	"github.com/zswapd/zswapd/internal/control"
 )
 
@@ -31,6 +32,28 @@ func TestStaleSocketIsTakenOver(t *testing.T) {
 	if len(left) != 1 {
 		t.Errorf("left: %v", left)
 	}
+}
+
+// TestLongestPath: what the configuration takes for a path can be had, whatever the number of the process.
+func TestLongestPath(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "")
+	noErr(t, err)
+	t.Cleanup(func() { noErr(t, os.RemoveAll(dir)) })
+	longest := ""
+	for n := 1; ; n++ {
+		path := filepath.Join(dir, strings.Repeat("s", n))
+		c, err := config.LoadWith("", 1<<30, "test", "control.socket="+path)
+		if err != nil {
+			break
+		}
+		longest = c.Control.Socket
+	}
+	if n := len(control.DraftOf(longest, "4194304")); n > 107 {
+		t.Errorf("a socket of the longest path, %d bytes, is made under a name of %d", len(longest), n)
+	}
+	c, ctx := client(t, start(t, busy(t), control.Options{Path: longest}))
+	_, err = c.Status(ctx)
+	noErr(t, err)
 }
 
 func TestLiveSocketIsRefused(t *testing.T) {
