@@ -292,3 +292,20 @@ func TestWith(t *testing.T) {
 		t.Error("With changed what it was called on")
 	}
 }
+
+// TestWithUnused: what is set at run time can make something useless that a file, or somebody before, has set. It is no mistake: nobody
+// can take that away meanwhile.
+func TestWithUnused(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "zswapd.toml"), "recompress.idle_after = \"2m\"\n[writeback]\nfile = \"/cold\"\nsize = \"1GiB\"\n")
+	c, err := Load(path, 4*gib)
+	c = must(t, c, err)
+	c, err = c.With("set at run time", "writeback.file=")
+	c = must(t, c, err)
+	c, err = c.With("set at run time", "recompress.codec=none")
+	if c = must(t, c, err); c.Writeback.File != "" || c.Recompress.Codec != None {
+		t.Errorf("%+v", c)
+	}
+	if _, err := LoadWith(path, 4*gib, "--set", "writeback.file="); err == nil { // this one can
+		t.Error("files and --set may contradict each other")
+	}
+}

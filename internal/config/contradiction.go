@@ -11,7 +11,7 @@ import (
 
 // contradictions are values that are right alone and wrong together. Those that involve a bad key are left out: whatever is said
 // of it now would be about its default.
-func (c *Config) contradictions(bad map[string]bool) (problems Problems) {
+func (c *Config) contradictions(bad map[string]bool, strict bool) (problems Problems) {
 	say := func(name string, others []string, format string, args ...any) {
 		if bad[name] || slices.ContainsFunc(others, func(o string) bool { return bad[o] }) {
 			return
@@ -20,6 +20,9 @@ func (c *Config) contradictions(bad map[string]bool) (problems Problems) {
 	}
 	c.checkPool(say)
 	c.checkTiers(say)
+	if strict {
+		c.checkUnused(say)
+	}
 	return problems
 }
 
@@ -55,26 +58,38 @@ func (c *Config) checkPool(say sayer) {
 	}
 }
 
+const (
+	clusterSize    = "recompress.cluster_size"
+	recompressName = "recompress.codec"
+	recompressIdle = "recompress.idle_after"
+	writebackFile  = "writeback.file"
+	writebackIdle  = "writeback.idle_after"
+)
+
 func (c *Config) checkTiers(say sayer) {
-	const size, codec, idle, file, late = "recompress.cluster_size", "recompress.codec", "recompress.idle_after", "writeback.file", "writeback.idle_after"
 	if n := c.Recompress.ClusterSize; n&(n-1) != 0 {
-		say(size, nil, "want a power of two")
+		say(clusterSize, nil, "want a power of two")
 	}
+	if c.Writeback.File != "" && c.Recompress.Codec != None && c.Writeback.IdleAfter < c.Recompress.IdleAfter {
+		say(writebackIdle, []string{writebackFile, recompressName, recompressIdle}, "earlier than %s = %q (%s): want pages recompressed before they are written",
+			recompressIdle, short(c.Recompress.IdleAfter), c.origins[recompressIdle])
+	}
+}
+
+// checkUnused says what has no effect.
+func (c *Config) checkUnused(say sayer) {
 	if c.Recompress.Codec == None {
-		for _, name := range []string{size, idle} {
+		for _, name := range []string{clusterSize, recompressIdle} {
 			if c.isSet(name) {
-				say(name, []string{codec}, "nothing is recompressed: %s is %q (%s); remove one of them", codec, None, c.origins[codec])
+				say(name, []string{recompressName}, "nothing is recompressed: %s is %q (%s); remove one of them", recompressName, None, c.origins[recompressName])
 			}
 		}
 	}
 	for i := range keys {
 		name := keys[i].name
-		if c.Writeback.File == "" && strings.HasPrefix(name, "writeback.") && name != file && c.isSet(name) {
-			say(name, []string{file}, "nothing is written back: set %s too, or remove this", file)
+		if c.Writeback.File == "" && strings.HasPrefix(name, "writeback.") && name != writebackFile && c.isSet(name) {
+			say(name, []string{writebackFile}, "nothing is written back: set %s too, or remove this", writebackFile)
 		}
-	}
-	if c.Writeback.File != "" && c.Recompress.Codec != None && c.Writeback.IdleAfter < c.Recompress.IdleAfter {
-		say(late, []string{file, codec, idle}, "earlier than %s = %q (%s): want pages recompressed before they are written", idle, short(c.Recompress.IdleAfter), c.origins[idle])
 	}
 }
 

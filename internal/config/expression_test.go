@@ -166,7 +166,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("door = '''\nfuse'''\nspin = 1979-05-27T07:32:00Z\nx = [1, {y = 2}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		entries, problems := parse("f", []byte(text))
-		c, err := assemble(entries, problems, 4*gib)
+		c, err := assemble(entries, problems, 4*gib, true)
 		if err != nil {
 			for _, p := range err.(Problems) {
 				if p.At.Line < 0 || p.At.Line > 1+strings.Count(text, "\n") || p.Want == "" {
@@ -180,7 +180,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 		entries, problems = parse("shown", []byte(b.String()))
-		again, err := assemble(entries, problems, 4*gib)
+		again, err := assemble(entries, problems, 4*gib, true)
 		if err != nil || len(Diff(c, again)) > 0 {
 			t.Fatalf("%v, %v\n%s", err, Diff(c, again), b.String())
 		}

@@ -43,14 +43,15 @@ func load(root, path string, ram int64, by string, settings ...string) (*Config,
 		}
 	}
 	e, p := parseSettings(by, settings)
-	return assemble(append(entries, e...), append(problems, p...), ram)
+	return assemble(append(entries, e...), append(problems, p...), ram, true)
 }
 
 // With returns c with more settings, each KEY=VALUE as in a file; the quotes of a string may be left out. They come after all
-// files; by says where they are from instead, in words. The error is Problems; c stays as it is.
+// files; by says where they are from instead, in words. What has no effect with them is no mistake, as it would be in a file: who sets
+// one cannot take another away. The error is Problems; c stays as it is.
 func (c *Config) With(by string, settings ...string) (*Config, error) {
 	e, p := parseSettings(by, settings)
-	return assemble(append(slices.Clone(c.entries), e...), p, c.ram)
+	return assemble(append(slices.Clone(c.entries), e...), p, c.ram, false)
 }
 
 func parseSettings(by string, settings []string) (entries []entry, problems Problems) {
@@ -80,8 +81,9 @@ func parseSettings(by string, settings []string) (entries []entry, problems Prob
 	return entries, problems
 }
 
-// assemble lets the last entry of each key count. Values that do not count must be right all the same.
-func assemble(entries []entry, problems Problems, ram int64) (*Config, error) {
+// assemble lets the last entry of each key count. Values that do not count must be right all the same. strict: and what has no effect
+// must not be there.
+func assemble(entries []entry, problems Problems, ram int64, strict bool) (*Config, error) {
 	c := &Config{ram: ram, entries: entries, origins: map[string]Origin{}}
 	for i := range keys {
 		k := &keys[i]
@@ -112,7 +114,7 @@ func assemble(entries []entry, problems Problems, ram int64) (*Config, error) {
 			c.origins[k.name] = e.at
 		}
 	}
-	problems = append(problems, c.contradictions(bad)...)
+	problems = append(problems, c.contradictions(bad, strict)...)
 	if len(problems) > 0 {
 		problems.sort(entries)
 		return nil, problems
