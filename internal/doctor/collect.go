@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"cmp"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,11 +36,7 @@ func Collect(root string) *Facts {
 	f.MemlockInf = t.memlock()
 	t.state(f)
 	t.processes(f)
-	for _, dir := range []string{"etc", "run", "usr/lib", "lib"} {
-		if f.Unit == "" {
-			f.Unit = t.read(dir + "/systemd/system/zswapd.service")
-		}
-	}
+	f.Unit = t.unit()
 	for line := range strings.Lines(t.read("etc/group")) {
 		name, _, _ := strings.Cut(line, ":")
 		f.Groups[name] = true
@@ -83,6 +81,29 @@ func kib(s string) int64 {
 	digits, _, _ := strings.Cut(s, " ")
 	n, _ := strconv.ParseUint(digits, 10, 52)
 	return int64(n) << 10
+}
+
+// unit returns the text of our unit with that of its drop-ins behind it, in the order in which systemd reads them: by their names, and
+// of one name that of the first folder. "": it is not installed.
+func (t tree) unit() (text string) {
+	dropIns := map[string]string{} // by the name of the file
+	for _, dir := range []string{"etc", "run", "usr/local/lib", "usr/lib", "lib"} {
+		path := dir + "/systemd/system/zswapd.service"
+		text = cmp.Or(text, t.read(path))
+		entries, _ := os.ReadDir(t.path(path + ".d"))
+		for _, e := range entries {
+			if _, ok := dropIns[e.Name()]; !ok && filepath.Ext(e.Name()) == ".conf" && !strings.HasPrefix(e.Name(), ".") {
+				dropIns[e.Name()] = t.read(path + ".d/" + e.Name())
+			}
+		}
+	}
+	if text == "" {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(dropIns)) {
+		text += "\n" + dropIns[name]
+	}
+	return text
 }
 
 // memlock reports whether locked memory has no limit: the columns of limits are as wide as their head says.

@@ -132,6 +132,10 @@ func TestCheck(t *testing.T) {
 			f.OOM, f.Unit = []string{"systemd-oomd"}, "ManagedOOMPreference=omit\n#Before=systemd-oomd.service"
 		}, "", "oomd", Advice, "before there is swap", "Before="},
 		{"oomd, a choice", func(f *Facts) { f.OOM, f.Unit = []string{"systemd-oomd"}, "Before=systemd-oomd.service\n" }, "", "oomd", Problem, "may choose", "ManagedOOMPreference"},
+		{"oomd, a choice that is commented", func(f *Facts) {
+			f.OOM, f.Unit = []string{"systemd-oomd"}, "Before=systemd-oomd.service\n#ManagedOOMPreference=omit\n"
+		}, "", "oomd", Problem, "may choose", "ManagedOOMPreference"},
+		{"oomd, a choice in a drop-in", func(f *Facts) { f.OOM, f.Unit = []string{"systemd-oomd"}, f.Unit+"ManagedOOMPreference=none\n" }, "", "oomd", Problem, "may choose", ""},
 		{"version 1", func(f *Facts) { f.CgroupV2 = false }, "", "cgroup", Advice, "MemoryMin=", "unified"},
 		{"no psi", func(f *Facts) { f.PSI = false }, "", "psi", Note, "psi=1", ""},
 	} {
@@ -287,6 +291,23 @@ func TestCollect(t *testing.T) {
 	}
 	if service != (Service{PID: 42, OOMScore: -1000, Locked: 1 << 20, Swapped: 4096}) || !groups["zswapd"] || groups["staff"] {
 		t.Errorf("%+v, %v", service, groups)
+	}
+}
+
+// TestCollectDropIns: what systemctl edit writes, as the doctor advises, is seen.
+func TestCollectDropIns(t *testing.T) {
+	unit := "usr/lib/systemd/system/zswapd.service"
+	root := fake(t, map[string]string{
+		unit:                      "[Unit]\nBefore=swap.target\n",
+		unit + ".d/20-b.conf":     "[Service]\nManagedOOMPreference=none\n",
+		unit + ".d/override.conf": "no\n",
+		unit + ".d/.30-c.conf":    "no\n",
+		"proc/41/comm":            "systemd-oomd\n",
+		"etc/systemd/system/zswapd.service.d/override.conf": "[Unit]\nBefore=systemd-oomd.service\n[Service]\nManagedOOMPreference=omit\n",
+	})
+	f := Collect(root)
+	if l := checkOOM(f, nil)[0]; l.Level != OK || strings.Contains(f.Unit, "no\n") {
+		t.Errorf("%+v, unit:\n%s", l, f.Unit)
 	}
 }
 

@@ -32,7 +32,7 @@ type Facts struct {
 	CgroupV2 bool
 	PSI      bool
 	OOM      []string        // daemons that end programs for lack of memory
-	Unit     string          // text of our unit, "" if it is not installed
+	Unit     string          // text of our unit and its drop-ins, "" if it is not installed
 	Groups   map[string]bool // of users
 	Service  *Service        // that runs; nil: none
 }

@@ -76,7 +76,7 @@ func checkOOM(f *Facts, _ *config.Config) (all []Finding) {
 			all = append(all, one(name, OK, "", "%s runs; it passes us by because of our oom_score_adj", d)...)
 		case f.Unit == "":
 			all = append(all, one(name, Advice, "install zswapd.service, and systemctl enable --now zswapd", "systemd-oomd runs, and our unit, which is ordered before it and left out of its choice, is not installed")...)
-		case !strings.Contains(f.Unit, "ManagedOOMPreference=omit"):
+		case !omitted(f.Unit):
 			all = append(all, one(name, Problem, "systemctl edit zswapd: [Service], ManagedOOMPreference=omit", "systemd-oomd may choose the daemon: the unit does not say otherwise")...)
 		case !ordered(f.Unit):
 			all = append(all, one(name, Advice, "systemctl edit zswapd: [Unit], Before=systemd-oomd.service", "systemd-oomd may start before there is swap, and then looks at pressure only")...)
@@ -88,6 +88,16 @@ func checkOOM(f *Facts, _ *config.Config) (all []Finding) {
 		all = one(name, OK, "", "nobody but the kernel ends programs for lack of memory")
 	}
 	return all
+}
+
+// omitted reports whether the unit is left out of systemd-oomd's choice: of lines that say so, the last one counts.
+func omitted(unit string) (ok bool) {
+	for line := range strings.Lines(unit) {
+		if value, found := strings.CutPrefix(strings.TrimSpace(line), "ManagedOOMPreference="); found {
+			ok = value == "omit"
+		}
+	}
+	return ok
 }
 
 func ordered(unit string) bool {
