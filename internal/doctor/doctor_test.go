@@ -112,6 +112,15 @@ func TestCheck(t *testing.T) {
 		{"no swap", func(f *Facts) { f.Swaps = nil }, "", "swap", OK, "no other", ""},
 		{"page-cluster", func(f *Facts) { f.PageCluster = 3 }, "", "sysctl", Advice, "2^3 pages", "sysctl -w vm.page-cluster=0"},
 		{"swappiness", func(f *Facts) { f.Swappiness = 60 }, "", "sysctl", Advice, "60 says", "sysctl -w vm.swappiness=150"},
+		{"swappiness while the pool is full", func(f *Facts) {
+			f.Swappiness, f.Runs[0].Record.Swappiness = 0, swapdev.Sysctl{Before: "150", Set: "0"}
+		}, "", "sysctl", Note, "set it back to 150", ""},
+		{"swappiness, a dead one's", func(f *Facts) {
+			f.Swappiness, f.Runs[0].Record.Swappiness, f.Runs[0].Owned, f.Swaps = 0, swapdev.Sysctl{Before: "150", Set: "0"}, false, nil
+		}, "", "sysctl", Advice, "0 says", "sysctl -w vm.swappiness=150"},
+		{"swappiness that somebody has set", func(f *Facts) {
+			f.Swappiness, f.Runs[0].Record.Swappiness = 0, swapdev.Sysctl{Before: "0", Set: "0"}
+		}, "", "sysctl", Advice, "0 says", "sysctl -w vm.swappiness=150"},
 		{"min_free", func(f *Facts) { f.MinFreeKB = 8192 }, "", "sysctl", Advice, "8192 KiB", "sysctl -w vm.min_free_kbytes=16384"},
 		{"min_free of a tiny machine", func(f *Facts) { f.MinFreeKB, f.RAM = 4096, 128<<20 }, "", "sysctl", OK, "", ""},
 		{"boost", func(f *Facts) { f.WatermarkBoost = 15000 }, "", "sysctl", Advice, "15000", "vm.watermark_boost_factor=0"},

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/zswapd/zswapd/internal/config"
 )
@@ -32,8 +33,14 @@ var sysctls = []advice{
 }
 
 func checkSysctls(f *Facts, _ *config.Config) (all []Finding) {
+	swappiness, full := f.swappinessBefore()
 	for _, s := range sysctls {
-		switch v := s.value(f); {
+		v := s.value(f)
+		if s.name == "swappiness" && full {
+			all = append(all, one("sysctl", Note, "", "vm.swappiness = %d while our pool is full: the daemon has set it, and will set it back to %d", v, swappiness)...)
+			v = swappiness
+		}
+		switch {
 		case v == Unknown:
 			all = append(all, one("sysctl", Note, "", "vm.%s cannot be read", s.name)...)
 		case s.well(f, v):
@@ -47,4 +54,16 @@ func checkSysctls(f *Facts, _ *config.Config) (all []Finding) {
 		}
 	}
 	return all
+}
+
+// swappinessBefore returns what vm.swappiness will be again, if it is now what a daemon of ours has made of it.
+func (f *Facts) swappinessBefore() (before int, ok bool) {
+	for _, r := range f.Runs {
+		s := r.Record.Swappiness
+		n, err := strconv.Atoi(s.Before)
+		if r.Owned && err == nil && s.Set == strconv.Itoa(f.Swappiness) && s.Set != s.Before {
+			return n, true
+		}
+	}
+	return 0, false
 }
