@@ -140,9 +140,15 @@ func RemoveStale(path string) error {
 	return os.Remove(path)
 }
 
+// IsGroupID reports whether a group is given by its number.
+func IsGroupID(group string) bool {
+	n, err := strconv.ParseUint(group, 10, 32)
+	return err == nil && n != 1<<32-1 // that one means none
+}
+
 func groupID(group string) (int, error) {
-	if n, err := strconv.Atoi(group); err == nil && n >= 0 {
-		return n, nil
+	if IsGroupID(group) {
+		return strconv.Atoi(group)
 	}
 	g, err := user.LookupGroup(group)
 	if err != nil {

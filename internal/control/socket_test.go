@@ -144,9 +144,12 @@ func TestModes(t *testing.T) {
 			}
 		}
 	}
-	if _, err := control.Start(d, control.Options{Path: filepath.Join(t.TempDir(), "s"), Group: "no-such-group"}); err == nil ||
-		!strings.Contains(err.Error(), "no-such-group") {
-		t.Error(err)
+	// The numbers are none of groups: one means that nothing is to change, and the other would be taken for 0.
+	for _, group := range []string{"no-such-group", "4294967295", "4294967296"} {
+		if _, err := control.Start(d, control.Options{Path: filepath.Join(t.TempDir(), "s"), Group: group}); err == nil ||
+			!strings.Contains(err.Error(), group) {
+			t.Errorf("%s: %v", group, err)
+		}
 	}
 }
 

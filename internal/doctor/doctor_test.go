@@ -84,6 +84,7 @@ func TestCheck(t *testing.T) {
 		{"swapped", func(f *Facts) { f.Service.Swapped = 1 << 20 }, "", "service", Problem, "swapped out", "restart"},
 		{"no group", func(f *Facts) {}, "control.group=staff", "group", Problem, "staff", "groupadd --system staff"},
 		{"a group", func(f *Facts) {}, "control.group=zswapd", "group", OK, "zswapd", ""},
+		{"a group by its number", func(f *Facts) {}, "control.group='4711'", "group", OK, "group 4711", ""},
 		{"zswap", func(f *Facts) { f.Zswap = true }, "", "zswap", Problem, "compressed again", "echo N >"},
 		{"behind zswap, which is off", func(f *Facts) {}, "swap.behind_zswap=true", "zswap", Advice, "is off", "echo Y > /sys/module/zswap/parameters/enabled"},
 		{"behind zswap without shrinker", func(f *Facts) { f.Zswap = true }, "swap.behind_zswap=true", "zswap", Advice, "shrinker", "shrinker_enabled"},

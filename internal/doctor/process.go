@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/control"
 	"github.com/zswapd/zswapd/internal/report"
 )
 
@@ -106,6 +107,8 @@ func checkGroup(f *Facts, c *config.Config) []Finding {
 	switch g := c.Control.Group; {
 	case g == "":
 		return one(name, OK, "", "status and metrics are root's: control.group is not set")
+	case control.IsGroupID(g):
+		return one(name, OK, "", "members of group %s may read status and metrics", g)
 	case !f.Groups[g]:
 		return one(name, Problem, "groupadd --system "+g, "control.group = %q is not in /etc/group", g)
 	default:
