@@ -28,6 +28,7 @@ func Collect(root string) *Facts {
 		CgroupV2: t.has("sys/fs/cgroup/cgroup.controllers"), PSI: t.read("proc/pressure/memory") != "",
 		Groups: map[string]bool{},
 	}
+	f.CgroupMemory = slices.Contains(strings.Fields(t.read("sys/fs/cgroup/cgroup.controllers")), "memory")
 	f.Swaps, _ = swapdev.Areas(t.path("proc/swaps"))
 	f.Caps, _ = strconv.ParseUint(status["CapEff"], 16, 64)
 	if uids := strings.Fields(status["Uid"]); len(uids) > 1 {

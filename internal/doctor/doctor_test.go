@@ -24,7 +24,7 @@ func well() *Facts {
 		PageCluster: 0, Swappiness: 150, MinFreeKB: 67584, WatermarkScale: 100, WatermarkBoost: 0, ZswapPercent: 20,
 		Swaps: []swapdev.Area{{Name: "/dev/loop3", Size: 32 * gib, Priority: 100}},
 		Runs:  []swapdev.Found{{Record: swapdev.Record{PID: 7, Loop: "/dev/loop3"}, Owned: true}},
-		Fuse:  true, Loop: true, Ublk: true, Root: true, Caps: 1<<41 - 1, CgroupV2: true, PSI: true,
+		Fuse:  true, Loop: true, Ublk: true, Root: true, Caps: 1<<41 - 1, CgroupV2: true, CgroupMemory: true, PSI: true,
 		Unit: "Before=systemd-oomd.service earlyoom.service\nManagedOOMPreference=omit\n", Groups: map[string]bool{"zswapd": true},
 		Service: &Service{PID: 7, OOMScore: -1000, Locked: 1 << 20},
 	}
@@ -147,6 +147,7 @@ func TestCheck(t *testing.T) {
 		}, "", "oomd", Problem, "may choose", "ManagedOOMPreference"},
 		{"oomd, a choice in a drop-in", func(f *Facts) { f.OOM, f.Unit = []string{"systemd-oomd"}, f.Unit+"ManagedOOMPreference=none\n" }, "", "oomd", Problem, "may choose", ""},
 		{"version 1", func(f *Facts) { f.CgroupV2 = false }, "", "cgroup", Advice, "MemoryMin=", "unified"},
+		{"version 2 without memory", func(f *Facts) { f.CgroupMemory = false }, "", "cgroup", Advice, "MemoryMin=", "cgroup_enable=memory"},
 		{"no psi", func(f *Facts) { f.PSI = false }, "", "psi", Note, "psi=1", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -275,7 +276,7 @@ func TestCollect(t *testing.T) {
 		"proc/43/cmdline":                              "zswapd\x00run\x00",
 		"sys/module/zswap/parameters/enabled":          "Y\n",
 		"sys/module/zswap/parameters/max_pool_percent": "20\n",
-		"sys/fs/cgroup/cgroup.controllers":             "memory\n",
+		"sys/fs/cgroup/cgroup.controllers":             "cpu memory pids\n",
 		"dev/fuse":                                     "",
 		"dev/ublk-control":                             "",
 		"usr/lib/systemd/system/zswapd.service":        "[Unit]\n",
@@ -293,7 +294,7 @@ func TestCollect(t *testing.T) {
 		PageCluster: 3, Swappiness: 60, MinFreeKB: 67584, WatermarkScale: Unknown, WatermarkBoost: Unknown,
 		Zswap: true, ZswapPercent: 20, Swaps: []swapdev.Area{{Name: "/dev/zram0", Size: 1 << 20, Priority: 100}},
 		Runs:      []swapdev.Found{{Record: swapdev.Record{Version: 2, ID: "00000000000000aa", Tag: "zswapd:00000000000000aa", PID: 9, Loop: "/dev/loop9"}}},
-		StateOpen: true, Fuse: true, Ublk: true, Root: true, Caps: 0x1ffffffffff, MemlockInf: true, CgroupV2: true, PSI: true,
+		StateOpen: true, Fuse: true, Ublk: true, Root: true, Caps: 0x1ffffffffff, MemlockInf: true, CgroupV2: true, CgroupMemory: true, PSI: true,
 		OOM: []string{"systemd-oomd"}, Unit: "[Unit]",
 	}
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {

@@ -29,12 +29,13 @@ type Facts struct {
 	Caps       uint64 // effective, of this process
 	MemlockInf bool   // no limit of locked memory
 
-	CgroupV2 bool
-	PSI      bool
-	OOM      []string        // daemons that end programs for lack of memory
-	Unit     string          // text of our unit and its drop-ins, "" if it is not installed
-	Groups   map[string]bool // of users
-	Service  *Service        // that runs; nil: none
+	CgroupV2     bool
+	CgroupMemory bool // it has the controller of memory
+	PSI          bool
+	OOM          []string        // daemons that end programs for lack of memory
+	Unit         string          // text of our unit and its drop-ins, "" if it is not installed
+	Groups       map[string]bool // of users
+	Service      *Service        // that runs; nil: none
 }
 
 // Unknown is a number that could not be read.

@@ -111,8 +111,12 @@ func ordered(unit string) bool {
 
 func checkCgroup(f *Facts, _ *config.Config) []Finding {
 	const name = "cgroup"
-	if f.CgroupV2 {
+	switch {
+	case f.CgroupV2 && f.CgroupMemory:
 		return one(name, OK, "", "version 2")
+	case f.CgroupV2:
+		return one(name, Advice, "cgroup_enable=memory on the kernel's command line, and no cgroup_disable=memory",
+			"version 2, without the controller of memory: MemoryMin= and MemorySwapMax= of the unit do nothing")
 	}
 	return one(name, Advice, "systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
 		"no version 2 at /sys/fs/cgroup: MemoryMin= and MemorySwapMax= of the unit do nothing; and in a group of version 1 who waits for a page that is on its way out cannot be killed")
