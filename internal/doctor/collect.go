@@ -29,7 +29,10 @@ func Collect(root string) *Facts {
 		Groups: map[string]bool{},
 	}
 	f.CgroupMemory = slices.Contains(strings.Fields(t.read("sys/fs/cgroup/cgroup.controllers")), "memory")
-	f.Swaps, _ = swapdev.Areas(t.path("proc/swaps"))
+	var err error
+	if f.Swaps, err = swapdev.Areas(t.path("proc/swaps")); err != nil {
+		f.SwapsProblem = err.Error()
+	}
 	f.Caps, _ = strconv.ParseUint(status["CapEff"], 16, 64)
 	if uids := strings.Fields(status["Uid"]); len(uids) > 1 {
 		f.Root = uids[1] == "0"

@@ -330,7 +330,7 @@ func TestCollectNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := Check(f, c)
-	for _, name := range []string{"privileges", "memlock", "doors", "room"} {
+	for _, name := range []string{"privileges", "memlock", "doors", "room", "swap"} {
 		if l, text, _ := worst(all, name); l != Problem {
 			t.Errorf("%s: %s %s", name, l, text)
 		}

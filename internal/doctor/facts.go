@@ -18,6 +18,9 @@ type Facts struct {
 	ZswapPercent  int // of RAM, that its pool may take
 
 	Swaps []swapdev.Area
+	// SwapsProblem is why it is not known which swap is on; a kernel without swap has no such file.
+	SwapsProblem string
+
 	Runs  []swapdev.Found
 	// RunsProblem is why Runs may not be all there are.
 	RunsProblem string

@@ -63,6 +63,9 @@ func quote(path string) string {
 
 func checkSwaps(f *Facts, c *config.Config) (all []Finding) {
 	const name = "swap"
+	if f.SwapsProblem != "" {
+		return one(name, Problem, "boot a kernel with CONFIG_SWAP, which has /proc/swaps", "it cannot be seen which swap is on: %s", f.SwapsProblem)
+	}
 	ours := c.Swap.Priority
 	for _, a := range f.Swaps {
 		if f.isOurs(a) {
