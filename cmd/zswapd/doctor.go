@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,13 +27,10 @@ that mends it. Nothing is changed. The exit code is 0 if there is nothing to men
 			f := doctor.Collect("/")
 			c, err := config.Load(file, f.RAM)
 			if err != nil {
-				var problems config.Problems
-				if !errors.As(err, &problems) {
+				if errors.Is(err, os.ErrNotExist) {
 					return run.UsageError{Err: err}
 				}
-				for _, p := range problems {
-					f.Config = append(f.Config, p.Error())
-				}
+				f.Config = strings.Split(err.Error(), "\n") // Problems have a line each; one that cannot be read is one, too
 				if c, err = config.Load("", f.RAM); err != nil {
 					return fmt.Errorf("doctor: %w", err)
 				}

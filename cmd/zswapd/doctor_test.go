@@ -54,4 +54,10 @@ func TestDoctorOnAWrongConfiguration(t *testing.T) {
 	if _, errs, code := doctorSays(t, "--config", path+"x"); code != exitUsage || !strings.Contains(errs, "does not exist") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
+	noErr(t, os.WriteFile(path, nil, 0o600)) // nor does one that is not read hide the others
+	noErr(t, os.Chmod(path, 0o666))
+	out, _, code = doctorSays(t, "--config", path)
+	if code != exitMachine || !strings.Contains(out, "chmod o-w "+path+"\n") || !strings.Contains(out, " doors ") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
 }

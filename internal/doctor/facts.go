@@ -21,7 +21,7 @@ type Facts struct {
 	// SwapsProblem is why it is not known which swap is on; a kernel without swap has no such file.
 	SwapsProblem string
 
-	Runs  []swapdev.Found
+	Runs []swapdev.Found
 	// RunsProblem is why Runs may not be all there are.
 	RunsProblem string
 	StateOpen   bool // others than root may write where records are

@@ -13,7 +13,7 @@ import (
 func checkConfig(f *Facts, _ *config.Config) (all []Finding) {
 	const name = "configuration"
 	for _, p := range f.Config {
-		all = append(all, one(name, Problem, "mend that line; zswapd config check says whether it is right", "%s", p)...)
+		all = append(all, one(name, Problem, "mend that; zswapd config check says whether it is right", "%s", p)...)
 	}
 	if all == nil {
 		all = one(name, OK, "", "right")
