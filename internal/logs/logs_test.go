@@ -131,3 +131,20 @@ func TestJournal(t *testing.T) {
 		}
 	}
 }
+
+// TestLastLines: whatever the writer is at when the log is closed, nothing that was said before is lost.
+func TestLastLines(t *testing.T) {
+	for i := range 50_000 {
+		var s sink
+		q := newQueue(&s)
+		q.put([]byte("first\n"))
+		for range i % 500 { // it is at another step each time
+			_ = time.Now()
+		}
+		q.put([]byte("last\n"))
+		q.close()
+		if got := s.text.String(); got != "first\nlast\n" {
+			t.Fatalf("%q", got)
+		}
+	}
+}

@@ -49,6 +49,19 @@ func (q *queue) run(w io.Writer) {
 		case line := <-q.lines:
 			q.write(w, line)
 		case <-q.stop:
+			q.rest(w)
+			return
+		}
+	}
+}
+
+// rest writes the lines that came before the end, and after it was looked for them.
+func (q *queue) rest(w io.Writer) {
+	for {
+		select {
+		case line := <-q.lines:
+			q.write(w, line)
+		default:
 			return
 		}
 	}
