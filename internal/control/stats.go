@@ -55,7 +55,7 @@ type Stats struct {
 	OwnBytes  int64         `json:"own_bytes"` // resident, without the pool's memory
 }
 
-// Tier is what one way of keeping pages holds now.
+// Tier is what one way of keeping pages holds now: all that are stored are in a tier, in the backing file, or same-filled.
 type Tier struct {
 	Name            string `json:"name"`  // fast, dense, …
 	Codec           string `json:"codec"` // or "" if it has none

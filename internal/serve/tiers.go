@@ -213,7 +213,7 @@ func (d *Daemon) WriteBack(ctx context.Context, bytes int64) (w control.Work, er
 // tiers adds to what people are told of the pool.
 func (d *Daemon) tiers(s *control.Stats, p *zpool.Stats) {
 	settings := d.pool.Settings()
-	inMemory := p.StoredPages - p.WrittenPages
+	inMemory := p.StoredPages - p.SameFilledPages - p.WrittenPages // same-filled ones are in no tier
 	s.Tiers = []control.Tier{
 		{Name: "fast", Codec: d.pool.Compressor(), Pages: inMemory - p.ColdPages, CompressedBytes: p.CompressedBytes - p.ColdBytes},
 		{Name: "dense", Codec: settings.RecompressCodec, Pages: p.ColdPages, CompressedBytes: p.ColdBytes},

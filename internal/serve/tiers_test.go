@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/internal/config"
+	"github.com/zswapd/zswapd/internal/control"
 	"github.com/zswapd/zswapd/internal/logs"
+	"github.com/zswapd/zswapd/internal/pagegen"
 	"github.com/zswapd/zswapd/zpool"
 )
 
@@ -77,4 +80,42 @@ func TestRefusedWritesAreTold(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("the log has %+v", d.Events())
+}
+
+// Each page is told of once: in one of the tiers, in the backing file, or as a same-filled one.
+func TestTiersAddUp(t *testing.T) {
+	p, err := zpool.New(zpool.Options{Slots: 1024, MaxBytes: 8 << 20, Compressor: "lz4"})
+	noErr(t, err)
+	defer func() { noErr(t, errors.Join(p.Check(), p.Close())) }()
+	noErr(t, p.Set(zpool.Settings{MaxBytes: 8 << 20, AcceptThresholdPercent: 90, RecompressCodec: "zstd", ClusterSize: 16 << 10, MinWastePercent: 6}))
+	noErr(t, p.AddBacking(zpool.BackingOptions{Path: t.TempDir(), Bytes: 8 << 20}))
+	w, source := p.NewWorker(), pagegen.Source{Mix: pagegen.Typical, Seed: 1}
+	store := func(first, n uint64) {
+		page := make([]byte, zpool.PageSize)
+		for slot := first; slot < first+n; slot++ {
+			source.Fill(page, slot, 0)
+			noErr(t, w.Store(slot, page))
+		}
+	}
+	store(0, 512)
+	for range 3 {
+		p.Tick()
+	}
+	_, _, err = p.WriteBackColdest(64 << 10)
+	noErr(t, err)
+	_, _, err = p.Recompress(0, 256)
+	noErr(t, err)
+	store(512, 512)
+	d, s, c := &Daemon{pool: p, config: mustConfig(t)}, p.Stats(), control.Stats{}
+	d.tiers(&c, &s)
+	told := s.SameFilledPages + c.Backing.Pages
+	for _, tier := range c.Tiers {
+		told += tier.Pages
+		if tier.Pages == 0 {
+			t.Errorf("no page is %s", tier.Name)
+		}
+	}
+	if told != s.StoredPages || s.SameFilledPages == 0 || c.Backing.Pages == 0 {
+		t.Errorf("%d pages are stored, and %d told of: %d same-filled, %d on disk, %+v", s.StoredPages, told, s.SameFilledPages, c.Backing.Pages, c.Tiers)
+	}
 }
