@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,19 @@ func checkExpr(t *testing.T, where, expr string, all map[string]map[string]bool,
 
 type target struct{ Expr, RefID string }
 
+// checkInstance: no sum is over machines. Many that are well would hide one that is not, and nobody would be told which it is.
+func checkInstance(t *testing.T, where, expr string) {
+	t.Helper()
+	e, err := metricsql.Parse(expr)
+	noErr(t, err)
+	metricsql.VisitAll(e, func(e metricsql.Expr) {
+		a, ok := e.(*metricsql.AggrFuncExpr)
+		if ok && slices.Contains(a.Modifier.Args, "instance") != (a.Modifier.Op == "by") {
+			t.Errorf("%s: %s is over all machines", where, a.AppendString(nil))
+		}
+	})
+}
+
 // board is what of a dashboard is looked at.
 type board struct {
 	UID, Title string
@@ -144,6 +158,7 @@ func TestRules(t *testing.T) {
 	for _, g := range r.Groups {
 		for _, a := range g.Rules {
 			checkExpr(t, a.Alert, a.Expr, all, used)
+			checkInstance(t, a.Alert, a.Expr)
 			if names[a.Alert] || !strings.HasPrefix(a.Alert, "Zswapd") || a.Annotations["summary"] == "" || a.Annotations["description"] == "" ||
 				a.Labels["severity"] != "warning" && a.Labels["severity"] != "critical" {
 				t.Errorf("%+v", a)
