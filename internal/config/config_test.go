@@ -235,6 +235,14 @@ func TestFiles(t *testing.T) {
 	if c = must(t, c, err); c.Door != DoorAuto {
 		t.Error(c.Door)
 	}
+	root := t.TempDir()
+	write(t, filepath.Join(root, "etc/zswapd/x"), "")
+	if err := os.Symlink("/not/mounted/yet", filepath.Join(root, DefaultPath)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := load(root, DefaultPath, gib, ""); err == nil {
+		t.Errorf("a link that leads nowhere is no configuration: %+v", c)
+	}
 	if _, err := Load(filepath.Join(t.TempDir(), "typo.toml"), gib); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}

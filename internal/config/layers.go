@@ -74,7 +74,8 @@ func layers(root, path string) ([]source, error) {
 		none := func(err error) bool {
 			return errors.Is(err, os.ErrNotExist) || p != file && errors.Is(err, os.ErrPermission)
 		}
-		if _, err := os.Stat(filepath.Join(root, p)); err == nil {
+		// A link that leads nowhere is there: what it says is to be had later, when its file system is mounted.
+		if _, err := os.Lstat(filepath.Join(root, p)); err == nil {
 			main = &source{p, filepath.Join(root, p)}
 		} else if !none(err) {
 			return nil, fmt.Errorf("config: %w", err)
