@@ -81,7 +81,8 @@ three times faster and costs power. "auto": 200, if waking a CPU takes long here
 unit needs a drop-in for it: systemd/README.md. The control socket has the metrics in any case.`),
 
 	setting("control.socket", `"/run/zswapd/control.sock"`, Restart, path(maxSocket, ""), func(c *Config) *string { return &c.Control.Socket },
-		`Where zswapd status and its like find the service.`),
+		`Where the service answers. Of another path than this, zswapd status and its like must be told (--socket), and so must the
+unit (ExecReload=).`),
 	setting("control.group", `""`, Restart, group, func(c *Config) *string { return &c.Control.Group },
 		`Members of this group may read status and metrics. Changes are root's.`),
 
