@@ -44,7 +44,7 @@ func TestConfigCheck(t *testing.T) {
 		}
 	}
 	// What is too large here is right on a larger machine.
-	if _, _, errs, code := zswapdConfig(t, "[swap]\nsize=\"1TiB\"\n[pool]\nmax_pool_size = \"600GiB\"\n", "check", "--ram", "1G"); code != exitUsage || !strings.Contains(errs, "more than half of the RAM (1 GiB)") {
+	if _, _, errs, code := zswapdConfig(t, "[swap]\nsize=\"1TiB\"\n[pool]\nmax_pool_size = \"600GiB\"\n", "check", "--ram", "1G"); code != exitUsage || !strings.Contains(errs, "more than the RAM (1 GiB)") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
 	if _, out, errs, code := zswapdConfig(t, "[swap]\nsize=\"1TiB\"\n[pool]\nmax_pool_size = \"600GiB\"\n", "check", "--ram", "2T"); code != 0 || out+errs != "" {

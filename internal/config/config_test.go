@@ -157,6 +157,8 @@ F:12: pool.max_pool_size = "ram / 0": a division by zero; want a size of 1MiB to
 F:2: pool.max_pool_percent = 30: pool.max_pool_size is set as well (F:3): remove one of them`},
 		"over half": {"[pool]\nmax_pool_percent = 60\n", `
 F:2: pool.max_pool_percent = 60: the pool may take 2.4 GiB, more than half of the RAM (4 GiB): want less, or pool.allow_over_half = true`},
+		"over all": {"[swap]\nsize = \"ram * 8\"\n[pool]\nallow_over_half = true\nmax_pool_size = \"ram * 4\"\n", `
+F:5: pool.max_pool_size = "ram * 4": the pool may take 16 GiB, more than the RAM (4 GiB), and nothing of it is ever swapped out: want less`},
 		"swap smaller": {"[swap]\nsize = \"1GiB\"\n[pool]\nmax_pool_size = \"ram / 2\"\n", `
 F:4: pool.max_pool_size = "ram / 2": more than the swap device holds: want at most swap.size, which is 1 GiB (F:2)`},
 		"table": {"[swap]\nsize = \"1TiB\"\n", `

@@ -44,7 +44,10 @@ func (c *Config) checkPool(say sayer) {
 		}
 	}
 	limit, all := c.PoolLimit(), []string{maxPercent, maxPool, swapSize}
-	if !c.Pool.AllowOverHalf && limit > c.ram/2 {
+	switch {
+	case limit > c.ram:
+		say(limitKey, all, "the pool may take %s, more than the RAM (%s), and nothing of it is ever swapped out: want less", report.Bytes(limit), report.Bytes(c.ram))
+	case !c.Pool.AllowOverHalf && limit > c.ram/2:
 		say(limitKey, append(all, overHalf), "the pool may take %s, more than half of the RAM (%s): want less, or %s = true", report.Bytes(limit), report.Bytes(c.ram), overHalf)
 	}
 	if c.Pool.MaxPoolSize > c.Swap.Size {
