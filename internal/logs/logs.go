@@ -1,9 +1,11 @@
 package logs
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,7 +80,10 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if err != nil {
 		return err
 	}
-	c.out.put(append([]byte(c.prefix(e)), line.Bytes()...))
+	prefix := []byte(c.prefix(e))
+	text := bytes.TrimSuffix(line.Bytes(), []byte("\n"))
+	// What has several lines, such as the stacks of a bug, is as urgent in each.
+	c.out.put(slices.Concat(prefix, bytes.ReplaceAll(text, []byte("\n"), append([]byte("\n"), prefix...)), []byte("\n")))
 	line.Free()
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +46,23 @@ func TestLines(t *testing.T) {
 			if journal && lines[i] != w || !strings.HasSuffix(lines[i], w) {
 				t.Errorf("%q, want %q", lines[i], w)
 			}
+		}
+	}
+}
+
+// TestSeveralLines: journalctl -p err shows all of an error, and who reads a file knows whose each line is.
+func TestSeveralLines(t *testing.T) {
+	for journal, want := range map[bool]string{true: "<3>first\n<3>second\n<3>third\n", false: "error: first\nerror: second\nerror: third\n"} {
+		var s sink
+		l := New(&s, journal)
+		l.Error("first\nsecond\nthird")
+		l.Close()
+		got := s.text.String()
+		if !journal { // the time, and the name
+			got = regexp.MustCompile(`(?m)^\S+ zswapd: `).ReplaceAllString(got, "")
+		}
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }
