@@ -37,6 +37,9 @@ func Collect(root string) *Facts {
 	if uids := strings.Fields(status["Uid"]); len(uids) > 1 {
 		f.Root = uids[1] == "0"
 	}
+	// All users of the machine are in its own namespace, under their own numbers.
+	users := strings.Fields(t.read("proc/self/uid_map"))
+	f.UserNamespace = len(users) > 0 && !slices.Equal(users, []string{"0", "0", "4294967295"})
 	f.MemlockInf = t.memlock()
 	t.state(f)
 	t.processes(f)

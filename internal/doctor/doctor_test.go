@@ -69,6 +69,8 @@ func TestCheck(t *testing.T) {
 		{"ublk may be chosen", func(f *Facts) { f.Kernel, f.Ublk = "7.0.0", true }, "", "kernel", Note, "hang", ""},
 		{"ublk cannot be chosen", func(f *Facts) { f.Kernel, f.Ublk = "7.0.0", false }, "door=fuse", "kernel", OK, "", ""},
 		{"a user", func(f *Facts) { f.Root = false }, "", "privileges", Problem, "not root", "sudo zswapd doctor"},
+		{"a rootless container", func(f *Facts) { f.UserNamespace, f.MemlockInf = true, true }, "", "privileges", Problem, "user namespace", "not rootless"},
+		{"locked memory in one", func(f *Facts) { f.UserNamespace = true }, "", "memlock", Problem, "limited", "LimitMEMLOCK"},
 		{"a container", func(f *Facts) { f.Caps &^= 1<<unix.CAP_SYS_RESOURCE | 1<<unix.CAP_SYS_NICE }, "", "privileges", Problem, "CAP_SYS_RESOURCE, CAP_SYS_NICE", "--cap-add SYS_RESOURCE --cap-add SYS_NICE"},
 		{"locked memory", func(f *Facts) { f.Caps &^= 1 << unix.CAP_IPC_LOCK }, "", "memlock", Problem, "limited", "LimitMEMLOCK=infinity"},
 		{"no limit", func(f *Facts) { f.Caps, f.MemlockInf = f.Caps&^(1<<unix.CAP_IPC_LOCK), true }, "", "memlock", OK, "no limit", ""},
@@ -267,6 +269,7 @@ func TestCollect(t *testing.T) {
 		"proc/pressure/memory":                         "some avg10=0.00\n",
 		"proc/self/status":                             "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n",
 		"proc/self/limits":                             "Limit                     Soft Limit           Hard Limit           Units     \nMax locked memory         unlimited            unlimited            bytes     \n",
+		"proc/self/uid_map":                            "         0       1000          1\n",
 		"proc/41/comm":                                 "systemd-oomd\n",
 		"proc/42/cmdline":                              "@zswapd\x00serve\x00--config\x00/etc/zswapd/zswapd.toml\x00",
 		"proc/42/status":                               "VmLck:\t  1024 kB\nVmSwap:\t 4 kB\n",
@@ -294,7 +297,7 @@ func TestCollect(t *testing.T) {
 		PageCluster: 3, Swappiness: 60, MinFreeKB: 67584, WatermarkScale: Unknown, WatermarkBoost: Unknown,
 		Zswap: true, ZswapPercent: 20, Swaps: []swapdev.Area{{Name: "/dev/zram0", Size: 1 << 20, Priority: 100}},
 		Runs:      []swapdev.Found{{Record: swapdev.Record{Version: 2, ID: "00000000000000aa", Tag: "zswapd:00000000000000aa", PID: 9, Loop: "/dev/loop9"}}},
-		StateOpen: true, Fuse: true, Ublk: true, Root: true, Caps: 0x1ffffffffff, MemlockInf: true, CgroupV2: true, CgroupMemory: true, PSI: true,
+		StateOpen: true, Fuse: true, Ublk: true, Root: true, Caps: 0x1ffffffffff, MemlockInf: true, UserNamespace: true, CgroupV2: true, CgroupMemory: true, PSI: true,
 		OOM: []string{"systemd-oomd"}, Unit: "[Unit]",
 	}
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {

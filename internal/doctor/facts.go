@@ -32,6 +32,8 @@ type Facts struct {
 	Caps       uint64 // effective, of this process
 	MemlockInf bool   // no limit of locked memory
 
+	UserNamespace bool // Root and Caps are of a user namespace
+
 	CgroupV2     bool
 	CgroupMemory bool // it has the controller of memory
 	PSI          bool

@@ -32,6 +32,9 @@ func checkPrivileges(f *Facts, _ *config.Config) []Finding {
 	if !f.Root {
 		return one(name, Problem, "sudo zswapd doctor", "not root: swap cannot be turned on, and some of what follows cannot be seen")
 	}
+	if f.UserNamespace {
+		return one(name, Problem, "run it outside; in a container, one that is not rootless", "root of a user namespace, who has no power over the machine: swap cannot be turned on")
+	}
 	var missing []string
 	for _, n := range needed {
 		if f.Caps>>n.bit&1 == 0 {
@@ -50,7 +53,7 @@ func checkMemlock(f *Facts, _ *config.Config) []Finding {
 	switch {
 	case f.MemlockInf:
 		return one(name, OK, "", "locked memory has no limit")
-	case f.Caps>>unix.CAP_IPC_LOCK&1 == 1:
+	case f.Caps>>unix.CAP_IPC_LOCK&1 == 1 && !f.UserNamespace:
 		return one(name, OK, "", "CAP_IPC_LOCK: the limit of locked memory does not count")
 	}
 	return one(name, Problem, "ulimit -l unlimited; in a unit: LimitMEMLOCK=infinity", "locked memory is limited: the daemon could be swapped out, to itself")
