@@ -315,6 +315,19 @@ func TestWithUnused(t *testing.T) {
 	if c = must(t, c, err); c.Writeback.File != "" || c.Recompress.Codec != None {
 		t.Errorf("%+v", c)
 	}
+	c, err = c.With("set at run time", "pool.max_pool_percent=30")
+	c = must(t, c, err)
+	c, err = c.With("set at run time", "pool.max_pool_size=1GiB")
+	if c = must(t, c, err); c.PoolLimit() != gib {
+		t.Error(c.PoolLimit())
+	}
+	if _, err := c.With("set at run time", "pool.max_pool_percent=20"); err == nil { // it would change nothing
+		t.Error("a share was taken that has no effect")
+	}
+	c, err = c.With("set at run time", "pool.max_pool_size=")
+	if c = must(t, c, err); c.Pool.MaxPoolPercent != 30 || c.PoolLimit() > gib*3/2 {
+		t.Error(c.PoolLimit())
+	}
 	if _, err := LoadWith(path, 4*gib, "--set", "writeback.file="); err == nil { // this one can
 		t.Error("files and --set may contradict each other")
 	}

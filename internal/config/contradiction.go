@@ -18,7 +18,7 @@ func (c *Config) contradictions(bad map[string]bool, strict bool) (problems Prob
 		}
 		problems = append(problems, Problem{At: c.origins[name], Key: name, Seen: c.written(name), Want: fmt.Sprintf(format, args...)})
 	}
-	c.checkPool(say)
+	c.checkPool(say, strict)
 	c.checkTiers(say)
 	if strict {
 		c.checkUnused(say)
@@ -35,11 +35,11 @@ const (
 	overHalf   = "pool.allow_over_half"
 )
 
-func (c *Config) checkPool(say sayer) {
+func (c *Config) checkPool(say sayer, strict bool) {
 	limitKey := maxPercent
 	if c.Pool.MaxPoolSize > 0 {
 		limitKey = maxPool
-		if c.isSet(maxPercent) {
+		if c.isSet(maxPercent) && (strict || c.last(maxPercent) > c.last(maxPool)) { // else the size takes its place
 			say(maxPercent, []string{maxPool}, "%s is set as well (%s): remove one of them", maxPool, c.origins[maxPool])
 		}
 	}
@@ -98,12 +98,20 @@ func (c *Config) checkUnused(say sayer) {
 
 func (c *Config) isSet(name string) bool { _, ok := c.origins[name]; return ok }
 
+// last returns where among the entries the one is that counts, -1 for a default.
+func (c *Config) last(name string) int {
+	for i, e := range slices.Backward(c.entries) {
+		if e.key == name {
+			return i
+		}
+	}
+	return -1
+}
+
 // written returns the value of a key as it was written, or its default.
 func (c *Config) written(name string) string {
-	for _, e := range slices.Backward(c.entries) {
-		if e.key == name {
-			return e.seen()
-		}
+	if i := c.last(name); i >= 0 {
+		return c.entries[i].seen()
 	}
 	return find(name).initial
 }

@@ -103,6 +103,18 @@ func TestSaved(t *testing.T) {
 	}
 }
 
+// What has no effect, because of what was set at run time, does not keep a successor from the rest.
+func TestSavedUnused(t *testing.T) {
+	c := mustConfig(t, "pool.max_pool_percent=30", "pool.max_pool_size=1GiB", "recompress.idle_after=2m", "recompress.codec=none", "writeback.size=1GiB")
+	s, err := newSaved(c)
+	noErr(t, err)
+	got, unknown, err := s.now.config()
+	noErr(t, err)
+	if len(unknown) > 0 || len(config.Diff(c, got)) > 0 {
+		t.Errorf("unknown %q, differs in %v", unknown, config.Diff(c, got))
+	}
+}
+
 // Settings that a later version has saved are left out by an older one, and told.
 func TestSavedUnknown(t *testing.T) {
 	s := saved{Version: savedVersion, RAM: 16 << 30, Settings: []string{"swap.size = '1GiB'", "warp.speed = 9", "pool.compressor = 'unheard-of'"}}
