@@ -206,3 +206,26 @@ func TestControlWithoutGroup(t *testing.T) {
 	}
 	s.stop()
 }
+
+// TestNoAnswer: a daemon that hangs keeps nobody waiting for ever, least of all those who want to be rid of it.
+func TestNoAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path) // and nobody accepts
+	noErr(t, err)
+	defer l.Close()
+	commands := map[*exec.Cmd]*journal{}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, args := range [][]string{{"stop", "--force"}, {"drain"}, {"restart"}, {"upgrade"}} {
+		c, said := exec.CommandContext(ctx, binary, append(args, "--socket", path)...), new(journal)
+		c.Stderr = said
+		noErr(t, c.Start())
+		commands[c] = said
+	}
+	for c, said := range commands {
+		_ = c.Wait()
+		if c.ProcessState.ExitCode() != exitMachine || !strings.Contains(said.String(), "the daemon does not answer on "+path) {
+			t.Errorf("%v: %v, %q", c.Args[1:], c.ProcessState, said)
+		}
+	}
+}

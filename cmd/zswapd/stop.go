@@ -45,13 +45,14 @@ func endCommand(name, short, long string, begin func(*control.Client, context.Co
 		Use: name + " [--force] [--no-wait]", Short: short, Long: long + controlCodes, DisableFlagsInUseLine: true, Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.ask(c.Context(), func(ctx context.Context, cl *control.Client) error {
-				before, err := cl.Info(ctx)
+				before, err := within(ctx, replyLimit, cl.Info)
 				if err != nil {
 					return err
 				}
 				p := openProcesses(before.PID, before.Keeper)
 				defer p.close()
-				if _, err := begin(cl, ctx, force); err != nil || noWait {
+				_, err = within(ctx, askLimit, func(ctx context.Context) (string, error) { return begin(cl, ctx, force) })
+				if err != nil || noWait {
 					return err
 				}
 				if err := awaitEnd(ctx, cl, before.Door.Device, name == "stop"); err != nil || name != "stop" {
@@ -114,9 +115,14 @@ func ended(device string, gone bool, why error) error {
 }
 
 func look(ctx context.Context, c *control.Client) (control.Status, error) {
-	ctx, stop := context.WithTimeout(ctx, replyLimit)
+	return within(ctx, replyLimit, c.Status)
+}
+
+// within calls a daemon that may not answer.
+func within[T any](ctx context.Context, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
+	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
-	return c.Status(ctx)
+	return call(ctx)
 }
 
 func sleep(ctx context.Context, d time.Duration) {

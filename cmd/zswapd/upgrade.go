@@ -64,15 +64,15 @@ func restartCommand() *cobra.Command {
 func replace(ctx context.Context, socket, program string) error {
 	c := control.NewClient(socket)
 	defer c.Close()
-	before, err := c.Info(ctx)
+	before, err := within(ctx, replyLimit, c.Info)
 	if err == nil {
-		err = c.Upgrade(ctx, program)
+		_, err = within(ctx, askLimit, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.Upgrade(ctx, program) })
 	}
 	if err != nil {
 		return err
 	}
 	for end := time.Now().Add(replaceLimit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if now, err := c.Info(ctx); err == nil && now.PID != before.PID {
+		if now, err := within(ctx, replyLimit, c.Info); err == nil && now.PID != before.PID {
 			fmt.Printf("process %d, %s, serves in the place of process %d, %s\n", now.PID, now.Version, before.PID, before.Version)
 			return nil
 		}

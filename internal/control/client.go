@@ -204,6 +204,8 @@ func (c *Client) unreachable(err error) error {
 	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		strings.Contains(err.Error(), "server closed idle connection"):
 		return fmt.Errorf("too many connections to %s, or the daemon has just ended", c.path)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the daemon does not answer on %s: %w", c.path, context.DeadlineExceeded)
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
