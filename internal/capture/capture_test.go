@@ -159,6 +159,36 @@ func TestReferenced(t *testing.T) {
 	}
 }
 
+// A page that several processes have was touched if any of them touched it, and not only where it is counted.
+func TestReferencedByAnother(t *testing.T) {
+	capturetest.NeedRoot(t)
+	parent := capturetest.Start(t, "plain:1000")
+	child := parent.Fork() // has touched nothing
+	parent.Stop()
+	pop := scan(t, false, child, parent.PID())
+	if p := pop.Processes[0]; p.Eligible < 1000 || pop.Processes[1].Eligible > 1000 {
+		t.Errorf("%d pages counted with the child", p.Eligible)
+	}
+	if pop.Referenced < 1000 || pop.Referenced > pop.Pages {
+		t.Errorf("%d of %d pages referenced, and the parent has just written 1000 of them", pop.Referenced, pop.Pages)
+	}
+	noErr(t, os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", parent.PID()), []byte("1"), 0))
+	if pop := scan(t, false, child, parent.PID()); pop.Referenced > 100 {
+		t.Errorf("%d of %d pages referenced, none of the 1000 that both have", pop.Referenced, pop.Pages)
+	}
+}
+
+// What is left out counts once as well, if several processes have it.
+func TestLeftOutOnce(t *testing.T) {
+	capturetest.NeedRoot(t)
+	parent := capturetest.Start(t, "dontdump:300")
+	pids := []int{parent.PID(), parent.Fork(), parent.Fork()}
+	parent.Stop()
+	if pop := scan(t, false, pids...); pop.LeftOut[NotDumped] != 300 {
+		t.Errorf("%d pages that are not to be dumped, of 300 that three processes have", pop.LeftOut[NotDumped])
+	}
+}
+
 // A sample is no larger than allowed, made of whole runs of neighbours in order, and the same again with the same seed.
 func TestSample(t *testing.T) {
 	capturetest.NeedRoot(t)

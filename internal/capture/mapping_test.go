@@ -121,3 +121,23 @@ func TestParseSyscall(t *testing.T) {
 		}
 	}
 }
+
+// A page that is swapped out and that several processes have counts once; the kernel's marks of other sorts are none.
+func TestSwappedOnce(t *testing.T) {
+	s := newShared()
+	defer s.close()
+	at := func(n entry) entry { return swapped | n }
+	for _, c := range []struct {
+		e    entry
+		want bool
+	}{{at(5), true}, {at(5), false}, {at(5 + 1<<20), true}, {at(4), true}, {at(5), false}, {at(0), true}, {at(0), true}} {
+		if got := c.e.swapped() && s.firstOut(c.e); got != c.want {
+			t.Errorf("%#x: %v", uint64(c.e), got)
+		}
+	}
+	for _, e := range []entry{0, present | 5, swapped | guard | 5, present | ofFile | 5} {
+		if e.swapped() {
+			t.Errorf("%#x counts as swapped out", uint64(e))
+		}
+	}
+}

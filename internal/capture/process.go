@@ -67,18 +67,15 @@ func (p *Process) close() {
 // gone reports whether an error says that the process has ended.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
-// scan finds the eligible pages of one mapping, or some of them if the context ends.
-func (p *Process) scan(ctx context.Context, m *mapping, s *shared, buf []byte) {
+// walk visits the words of one mapping's pages, or of some of them if the context ends.
+func (p *Process) walk(ctx context.Context, m *mapping, buf []byte, visit func(page uint64, e entry)) {
 	for first, end := m.start/PageSize, m.end/PageSize; first < end && ctx.Err() == nil; {
 		got := entries(p.pagemap, first, buf[:min(uint64(len(buf)), (end-first)*entryBytes)])
 		if len(got) == 0 {
 			return
 		}
 		for i := range len(got) / entryBytes {
-			e := entryAt(got, i)
-			if e.anonymous() && (e&exclusive != 0 || s.first(e.frame())) {
-				p.add(first + uint64(i))
-			}
+			visit(first+uint64(i), entryAt(got, i))
 		}
 		first += uint64(len(got) / entryBytes)
 	}

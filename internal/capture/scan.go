@@ -28,13 +28,13 @@ func Allowed() error {
 
 // Population is the memory that a sample is taken from, as it was found. Sizes are in pages.
 type Population struct {
-	Processes  []*Process // with eligible memory or without, in order of their numbers
-	Pages      int64      // eligible
-	LeftOut    map[Reason]int64
-	Referenced int64 // of the eligible ones, at most: touched since the kernel last looked
-	Swapped    int64 // out already, of the mappings that are eligible
-	Gone       int   // processes that ended before they were looked at
-	Denied     int   // processes that we may not look at: another user namespace, a security module
+	Processes  []*Process       // with eligible memory or without, in order of their numbers
+	Pages      int64            // eligible
+	LeftOut    map[Reason]int64 // what processes share once, here too
+	Referenced int64            // of the eligible ones, at most: touched since the kernel last looked
+	Swapped    int64            // out already, of the mappings that are eligible; what processes share once
+	Gone       int              // processes that ended before they were looked at
+	Denied     int              // processes that we may not look at: another user namespace, a security module
 }
 
 // Options say how to look.
@@ -47,9 +47,8 @@ type Options struct {
 // of a machine that does not show memory.
 func Scan(ctx context.Context, pids []int, o Options) (*Population, error) {
 	pop := &Population{LeftOut: map[Reason]int64{}}
-	s := newShared()
-	defer s.close()
-	buf := make([]byte, 64<<10*entryBytes)
+	s := &scanning{pop: pop, shared: newShared(), buf: make([]byte, 64<<10*entryBytes), all: o.All}
+	defer s.shared.close()
 	var denied error
 	for i, pid := range pids {
 		if o.Progress != nil {
@@ -69,7 +68,7 @@ func Scan(ctx context.Context, pids []int, o Options) (*Population, error) {
 			return nil, err
 		}
 		pop.Processes = append(pop.Processes, p)
-		if err := pop.scan(ctx, p, mappings, s, buf, o.All); err != nil {
+		if err := s.process(ctx, p, mappings); err != nil {
 			pop.Close()
 			return nil, err
 		}
@@ -77,6 +76,7 @@ func Scan(ctx context.Context, pids []int, o Options) (*Population, error) {
 	if pop.Denied > 0 && pop.Denied+pop.Gone == len(pids) {
 		return nil, fmt.Errorf("%w: not even root may look at it; run outside of the container, with CAP_SYS_PTRACE", denied)
 	}
+	pop.Referenced = s.referenced()
 	return pop, nil
 }
 
@@ -87,29 +87,64 @@ func (pop *Population) Close() {
 	}
 }
 
-func (pop *Population) scan(ctx context.Context, p *Process, mappings []mapping, s *shared, buf []byte, all bool) error {
+// scanning is a Scan under way.
+type scanning struct {
+	pop    *Population
+	shared *shared
+	buf    []byte
+	all    bool
+
+	// What smaps says that was touched, at most: pages that are counted there, and others. It tells of the mapping, and not
+	// which pages, and a page that several have may be untouched where it is counted.
+	touched, touchedElsewhere int64
+}
+
+func (s *scanning) process(ctx context.Context, p *Process, mappings []mapping) error {
 	pointers := stackPointers(p.PID)
 	var below *mapping
 	for i := range mappings {
+		m := &mappings[i]
+		reason := m.leftOut(isStack(m, below, pointers), s.all)
+		below = m
+		if m.anonymous > 0 || m.swapped > 0 { // the others may have terabytes of addresses
+			s.mapping(ctx, p, m, reason)
+		}
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		m := &mappings[i]
-		reason := m.leftOut(isStack(m, below, pointers), all)
-		below = m
-		if reason != "" {
-			if m.anonymous > 0 {
-				pop.LeftOut[reason] += m.anonymous
-			}
-			continue
-		}
-		pop.Swapped += m.swapped
-		if m.anonymous > 0 { // the others may have terabytes of addresses
-			before := p.Eligible
-			p.scan(ctx, m, s, buf)
-			pop.Referenced += min(m.referenced, p.Eligible-before)
-		}
 	}
-	pop.Pages += p.Eligible
-	return context.Cause(ctx)
+	s.pop.Pages += p.Eligible
+	return nil
+}
+
+// mapping counts the pages of a mapping. What others have as well is counted where it comes first.
+func (s *scanning) mapping(ctx context.Context, p *Process, m *mapping, reason Reason) {
+	var here [zero + 1]int64
+	out := int64(0)
+	p.walk(ctx, m, s.buf, func(page uint64, e entry) {
+		switch {
+		case e.anonymous():
+			what := s.shared.look(e)
+			here[what]++
+			if what == fresh && reason == "" {
+				p.add(page)
+			}
+		case e.swapped() && s.shared.firstOut(e):
+			out++
+		}
+	})
+	if reason != "" {
+		if here[fresh] > 0 {
+			s.pop.LeftOut[reason] += here[fresh]
+		}
+		return
+	}
+	s.pop.Swapped += min(out, m.swapped) // the kernel also has marks that look like swapped pages
+	s.touched += min(m.referenced, here[fresh])
+	s.touchedElsewhere += min(m.referenced, here[old])
+}
+
+// referenced returns how many of the eligible pages were touched, at most.
+func (s *scanning) referenced() int64 {
+	return min(s.touched+min(s.touchedElsewhere, s.shared.repeated), s.pop.Pages)
 }
