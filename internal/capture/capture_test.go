@@ -189,6 +189,26 @@ func TestLeftOutOnce(t *testing.T) {
 	}
 }
 
+// Two processes that have one memory, as after vfork, count once.
+func TestOneMemory(t *testing.T) {
+	capturetest.NeedRoot(t)
+	parent := capturetest.Start(t, "plain:500")
+	child := parent.VFork() // and the parent cannot be stopped
+	check := func(pids ...int) {
+		t.Helper()
+		pop := scan(t, false, pids...)
+		if got := found(t, slices.Concat(sample(t, pop, everything, 1)...)); !reflect.DeepEqual(got["plain"], once(upTo(500, 1)...)) {
+			t.Errorf("found %v", got)
+		}
+		if n := pop.Processes[len(pids)-1].Eligible; n > 0 {
+			t.Errorf("%d pages came with the second process of one memory", n)
+		}
+	}
+	check(parent.PID(), child)
+	check(child, parent.PID())
+	check(parent.PID(), parent.Fork(), child)
+}
+
 // A sample is no larger than allowed, made of whole runs of neighbours in order, and the same again with the same seed.
 func TestSample(t *testing.T) {
 	capturetest.NeedRoot(t)

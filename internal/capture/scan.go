@@ -47,7 +47,7 @@ type Options struct {
 // of a machine that does not show memory.
 func Scan(ctx context.Context, pids []int, o Options) (*Population, error) {
 	pop := &Population{LeftOut: map[Reason]int64{}}
-	s := &scanning{pop: pop, shared: newShared(), buf: make([]byte, 64<<10*entryBytes), all: o.All}
+	s := &scanning{pop: pop, shared: newShared(), twins: twins{}, buf: make([]byte, 64<<10*entryBytes), all: o.All}
 	defer s.shared.close()
 	var denied error
 	for i, pid := range pids {
@@ -91,6 +91,7 @@ func (pop *Population) Close() {
 type scanning struct {
 	pop    *Population
 	shared *shared
+	twins  twins
 	buf    []byte
 	all    bool
 
@@ -100,6 +101,9 @@ type scanning struct {
 }
 
 func (s *scanning) process(ctx context.Context, p *Process, mappings []mapping) error {
+	if !s.twins.first(p.PID, mappings) {
+		return context.Cause(ctx)
+	}
 	pointers := stackPointers(p.PID)
 	var below *mapping
 	for i := range mappings {

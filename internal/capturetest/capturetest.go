@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -129,6 +130,15 @@ func (p *Process) Fork() (pid int) {
 	return pid
 }
 
+// VFork makes it make a process that has the same memory, and returns the number of that. It ends with its parent.
+func (p *Process) VFork() (pid int) {
+	p.t.Helper()
+	fmt.Fprintln(p.in, "vfork")
+	_, err := fmt.Sscan(p.line(), &pid)
+	noErr(p.t, err)
+	return pid
+}
+
 // Drop makes it give back the pages of its last region, which stays where it is.
 func (p *Process) Drop() {
 	p.t.Helper()
@@ -196,6 +206,13 @@ func Main() {
 		switch lines.Text() {
 		case "fork":
 			fmt.Println(fork())
+		case "vfork":
+			debug.SetGCPercent(-1) // which would wait for the thread that waits
+			go vfork()
+			for vforked.Load() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			fmt.Println(vforked.Load())
 		case "drop":
 			must(unix.Madvise(last, unix.MADV_DONTNEED))
 			fmt.Println("dropped")

@@ -3,6 +3,7 @@ package capturetest
 import (
 	"os"
 	"runtime"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -110,4 +111,23 @@ func fork() (pid int) {
 		}
 	}
 	return int(r)
+}
+
+// vforked is the number of the process that vfork made.
+var vforked atomic.Int64
+
+// vfork makes a process that has our memory, this stack included, and waits for ever, and we for it.
+//
+//go:norace
+func vfork() {
+	runtime.LockOSThread()
+	r, _, _ := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD|unix.CLONE_VM|unix.CLONE_VFORK), 0, 0, 0, 0, 0)
+	if r == 0 {
+		unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0)
+		pid, _, _ := unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
+		vforked.Store(int64(pid))
+		for {
+			unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+		}
+	}
 }
