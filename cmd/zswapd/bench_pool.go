@@ -38,12 +38,7 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 			if err != nil {
 				return err
 			}
-			ctx, stop := tidying(c.Context())
-			defer stop()
-			var end func()
-			o.Progress, end = progress(os.Stderr)
-			r, err := bench.Run(ctx, &o)
-			end()
+			r, err := measurePool(c, &o)
 			if err != nil {
 				return err
 			}
@@ -68,6 +63,16 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 	_ = c.RegisterFlagCompletionFunc("codec", cobra.FixedCompletions(append(compressor.Names(), "all"), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("corpus", cobra.FixedCompletions(corpus.Generated(), cobra.ShellCompDirectiveDefault))
 	return c
+}
+
+// measurePool does. When it returns, signals end us again: who reads the result may let us wait.
+func measurePool(c *cobra.Command, o *bench.Options) (*bench.Result, error) {
+	ctx, stop := tidying(c.Context())
+	defer stop()
+	show, end := progress(os.Stderr)
+	defer end()
+	o.Progress = show
+	return bench.Run(ctx, o)
 }
 
 // usage marks an error, if it is one, as the user's.

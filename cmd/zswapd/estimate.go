@@ -33,14 +33,7 @@ notice nothing. Stacks, locked memory and memory that is not to be dumped are le
 				return err
 			}
 			warn(capture.Private())
-			ctx, stop := interruptible(c.Context())
-			defer stop()
-			show, end := progress(os.Stderr)
-			defer end()
-			r, err := estimate.Run(ctx, pids, estimate.Options{
-				Target: flags.target.String(), Most: int64(flags.most) / capture.PageSize, Seed: flags.seed, Progress: show,
-			})
-			end()
+			r, err := estimateOf(c, pids, estimate.Options{Target: flags.target.String(), Most: int64(flags.most) / capture.PageSize, Seed: flags.seed})
 			if err != nil {
 				return err
 			}
@@ -50,4 +43,14 @@ notice nothing. Stacks, locked memory and memory that is not to be dumped are le
 	flags.add(c)
 	c.Flags().StringVar(&file, "json", "", "write the result to this file as JSON; - for the standard output")
 	return c
+}
+
+// estimateOf looks and measures. When it returns, signals end us again: who reads the result may let us wait.
+func estimateOf(c *cobra.Command, pids []int, o estimate.Options) (*estimate.Report, error) {
+	ctx, stop := interruptible(c.Context())
+	defer stop()
+	show, end := progress(os.Stderr)
+	defer end()
+	o.Progress = show
+	return estimate.Run(ctx, pids, o)
 }
