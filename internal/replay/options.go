@@ -62,7 +62,12 @@ func (o *Options) systems(m *trace.Meta) (list []system, err error) {
 	if codec == "" {
 		codec = m.Compressor
 	}
-	limit, err := o.limit(m)
+	available, err := swapdev.MemAvailable()
+	if err != nil {
+		return nil, fmt.Errorf("how much memory is free: %w", err)
+	}
+	free := int64(available)
+	limit, err := o.limit(m, free)
 	if err != nil {
 		return nil, err
 	}
@@ -71,25 +76,21 @@ func (o *Options) systems(m *trace.Meta) (list []system, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.available(); err != nil {
+		s.slots, s.limit = m.Slots, limit
+		if err := s.available(free); err != nil {
 			return nil, err
 		}
-		s.slots, s.limit = m.Slots, limit
 		list = append(list, s)
 	}
 	return list, nil
 }
 
-func (o *Options) limit(m *trace.Meta) (int64, error) {
-	free, err := swapdev.MemAvailable()
-	if err != nil {
-		return 0, fmt.Errorf("how much memory is free: %w", err)
-	}
+func (o *Options) limit(m *trace.Meta, free int64) (int64, error) {
 	if o.PoolLimit == 0 {
-		return max(min(m.LimitBytes, int64(free)/2), zpool.MinBytes), nil
+		return max(min(m.LimitBytes, free/2), zpool.MinBytes), nil
 	}
-	if o.PoolLimit > int64(free) {
-		return 0, usagef("--pool-limit %s: the machine has only %s of memory free", report.Bytes(o.PoolLimit), report.Bytes(int64(free)))
+	if o.PoolLimit > free {
+		return 0, usagef("--pool-limit %s: the machine has only %s of memory free", report.Bytes(o.PoolLimit), report.Bytes(free))
 	}
 	return o.PoolLimit, nil
 }
@@ -100,7 +101,7 @@ func parseSystem(text string) (s system, err error) {
 	switch kind {
 	case "pool":
 		if _, err := compressor.New(codec); err != nil {
-			return s, usagef("--against %s: %w", text, err)
+			return s, usagef("%q: %w", text, err)
 		}
 	case "zram":
 		if codec == "" {

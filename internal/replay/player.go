@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,12 @@ const chunk = 256
 type player struct {
 	pool    trace.Pool
 	batch   uint64
-	me, all uint64            // which of how many
-	clock   *clock            // nil: as fast as may be
-	made    *catalogue        // pages, if the trace has none
-	want    map[uint64]uint64 // hash of what each slot holds; none: zeros
+	me, all uint64     // which of how many
+	clock   *clock     // nil: as fast as may be
+	made    *catalogue // pages, if the trace has none
+	want    book       // of this player's slots
 	seed    maphash.Seed
-	zeros   uint64 // hash of the page of zeros
+	zeros   uint64 // hash of the page of zeros, which an empty slot gives
 	buf     []byte // trace.MaxRun pages, aligned for zram
 	counts
 }
@@ -45,10 +46,11 @@ func newPlayer(t target, me, all int, c *clock, made *catalogue, seed maphash.Se
 	if err != nil {
 		return nil, err
 	}
-	return &player{
-		pool: t.worker(), batch: t.batch(), me: uint64(me), all: uint64(all), clock: c, made: made,
-		want: map[uint64]uint64{}, seed: seed, zeros: maphash.Bytes(seed, make([]byte, zpool.PageSize)), buf: buf,
-	}, nil
+	p := &player{
+		pool: t.worker(), batch: t.batch(), me: uint64(me), all: uint64(all), clock: c, made: made, want: book{}, seed: seed, buf: buf,
+	}
+	p.zeros = p.hash(make([]byte, zpool.PageSize))
+	return p, nil
 }
 
 func (p *player) free() { _ = zram.FreeBuffer(p.buf) } // an unmap of what was mapped cannot fail
@@ -128,7 +130,8 @@ func (p *player) fill(e *trace.Event, from, n uint64) {
 	}
 }
 
-func (p *player) hash(page []byte) uint64 { return maphash.Bytes(p.seed, page) }
+// hash is never 0.
+func (p *player) hash(page []byte) uint64 { return max(maphash.Bytes(p.seed, page), 1) }
 
 func (p *player) storeSome(first uint64, src []byte) error {
 	n := uint64(len(src) / zpool.PageSize)
@@ -144,7 +147,7 @@ func (p *player) storeSome(first uint64, src []byte) error {
 	}
 	p.store.ObserveN(took/time.Duration(n), n)
 	for i := range n {
-		p.want[first+i] = p.hash(src[i*zpool.PageSize:][:zpool.PageSize])
+		p.want.set(first+i, p.hash(src[i*zpool.PageSize:][:zpool.PageSize]))
 	}
 	return nil
 }
@@ -163,10 +166,7 @@ func (p *player) loadSome(first uint64, dst []byte) error {
 	}
 	p.load.ObserveN(took/time.Duration(n), n)
 	for i := range n {
-		want, ok := p.want[first+i]
-		if !ok {
-			want = p.zeros
-		}
+		want := cmp.Or(p.want.at(first+i), p.zeros)
 		if p.hash(dst[i*zpool.PageSize:][:zpool.PageSize]) != want {
 			p.mismatch(first+i, "not the page that was stored there", 1)
 		}
@@ -186,16 +186,6 @@ func (p *player) invalidate(first, n uint64) error {
 		return fmt.Errorf("invalidation of %d slots at %d: %w", n, first, err)
 	}
 	p.invalidated += n
-	if n > uint64(len(p.want)) {
-		for slot := range p.want {
-			if slot-first < n {
-				delete(p.want, slot)
-			}
-		}
-		return nil
-	}
-	for i := range n {
-		delete(p.want, first+i)
-	}
+	p.want.clear(first, n)
 	return nil
 }

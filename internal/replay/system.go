@@ -2,9 +2,11 @@ package replay
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
+	"github.com/zswapd/zswapd/internal/report"
 	"github.com/zswapd/zswapd/internal/trace"
 	"github.com/zswapd/zswapd/internal/zram"
 	"github.com/zswapd/zswapd/zpool"
@@ -20,10 +22,18 @@ type system struct {
 
 func (s system) String() string { return s.kind + ":" + s.codec }
 
-// available reports whether the machine has such a system: better now than after the others were measured.
-func (s system) available() error {
+// available reports whether the machine has such a system, and memory for it before the first page: better now than after the others
+// were measured. free is the machine's.
+func (s system) available(free int64) error {
 	if s.kind != "zram" {
 		return nil
+	}
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("--against %v needs root: run it with sudo, or without --against", s)
+	}
+	if table := int64(s.slots) * zram.SlotBytes; table > free/2 {
+		return fmt.Errorf("%v: its table of %s slots, which the trace's device had, takes %s, and the machine has %s of memory free",
+			s, report.Count(s.slots), report.Bytes(table), report.Bytes(free))
 	}
 	list, err := zram.Algorithms()
 	if err != nil {

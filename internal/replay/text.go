@@ -3,6 +3,8 @@ package replay
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -14,7 +16,7 @@ import (
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	t := &r.Trace
-	fmt.Fprintf(&b, "\n%s, recorded %s: %s pages out, %s in, %s freed in %.1f s\n", strings.Join(t.Command, " "),
+	fmt.Fprintf(&b, "\n%s, recorded %s: %s pages out, %s in, %s freed in %.1f s\n", words(t.Command),
 		t.Began.Format("2006-01-02 15:04"), report.Count(t.Stored), report.Count(t.Loaded), report.Count(t.Invalidated), t.Seconds)
 	for _, note := range t.Notes() {
 		fmt.Fprintf(&b, "  %s\n", note)
@@ -23,6 +25,17 @@ func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "\n  speed %s, threads %d; %s; %.0f %% of the CPUs busy, %.0f %% stolen\n", r.Speed, r.Threads, r.Machine, 100*r.Noise.Busy, 100*r.Noise.Stolen)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// words joins a command's. The file may be anybody's: what is no letter, such as what a terminal obeys, is written as in Go.
+func words(command []string) string {
+	list := slices.Clone(command)
+	for i, w := range list {
+		if q := strconv.Quote(w); q != `"`+w+`"` {
+			list[i] = q
+		}
+	}
+	return strings.Join(list, " ")
 }
 
 // table writes the figures, a column for each system.

@@ -23,16 +23,16 @@ type Stats struct {
 	diskPages int64
 }
 
-const (
-	slotBytes   = 16 // of the slot table, for each page of the disk: handle, flags, time of access
-	handleBytes = 8  // for each object, in a slab of its own
-)
+// SlotBytes are of the slot table, for each page of the disk: handle, flags, time of access.
+const SlotBytes = 16
+
+const handleBytes = 8 // for each object, in a slab of its own
 
 // Objects returns how many objects the pool holds: a same-filled page is none.
 func (s *Stats) Objects() int64 { return s.OrigDataSize/PageSize - s.SamePages }
 
 // SlotTableBytes returns what the slot table takes, from the moment that the disk's size is set.
-func (s *Stats) SlotTableBytes() int64 { return s.diskPages * slotBytes }
+func (s *Stats) SlotTableBytes() int64 { return s.diskPages * SlotBytes }
 
 // HandleBytes returns what the handles of the stored objects take.
 func (s *Stats) HandleBytes() int64 { return s.Objects() * handleBytes }
