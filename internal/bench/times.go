@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"slices"
 
 	"github.com/zswapd/zswapd/internal/chart"
@@ -35,12 +36,12 @@ func (t *times) add(block, pages int, ns int64) {
 
 // perPage returns the mean over blocks of the median over rounds, in ns per page.
 func (t *times) perPage() float64 {
-	sum, pages := int64(0), 0
+	sum, pages := 0.0, 0
 	for i, rounds := range t.blocks {
-		sum += quantile(rounds, 0.5)
+		sum += median(rounds)
 		pages += t.pages[i]
 	}
-	return float64(sum) / float64(pages)
+	return sum / float64(pages)
 }
 
 // perRound returns the ns per page of each round.
@@ -66,15 +67,24 @@ func (t *times) alone() Single {
 func (t *times) curve() (c []chart.XY) {
 	sorted := slices.Sorted(slices.Values(t.single))
 	for _, percent := range []float64{0, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99, 100} {
-		if i := percent / 100 * float64(len(sorted)-1); len(sorted) > 0 {
-			c = append(c, chart.XY{X: float64(sorted[int(i)]), Y: percent})
+		if len(sorted) > 0 {
+			c = append(c, chart.XY{X: float64(sorted[rank(percent/100, len(sorted))]), Y: percent})
 		}
 	}
 	return c
 }
 
-// quantile of a list that is not empty and stays as it is.
-func quantile(list []int64, q float64) int64 {
+// median of a list that is not empty and stays as it is: of an even number the mean of the two in the middle.
+func median(list []int64) float64 {
 	sorted := slices.Sorted(slices.Values(list))
-	return sorted[int(q*float64(len(sorted)-1))]
+	n := len(sorted)
+	return float64(sorted[(n-1)/2]+sorted[n/2]) / 2
 }
+
+// quantile of a list that is not empty and stays as it is: the smallest value that a share q of them does not exceed.
+func quantile(list []int64, q float64) int64 {
+	return slices.Sorted(slices.Values(list))[rank(q, len(list))]
+}
+
+// rank returns where in a sorted list of n values the quantile is.
+func rank(q float64, n int) int { return max(int(math.Ceil(q*float64(n)-1e-9))-1, 0) }

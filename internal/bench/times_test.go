@@ -25,3 +25,26 @@ func TestTimes(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Of an even number of rounds no median is the better half's worst, and no quantile leaves out more than its share.
+func TestRanks(t *testing.T) {
+	var x times
+	for _, ns := range []int64{400, 100, 300, 200} {
+		x.add(0, 1, ns)
+	}
+	if got := x.perPage(); got != 250 {
+		t.Errorf("median of 100, 200, 300, 400: %v", got)
+	}
+	for n := 1; n < 400; n++ {
+		list := make([]int64, n)
+		for i := range list {
+			list[i] = int64(n - i)
+		}
+		for _, q := range []int{50, 90, 99, 100} {
+			least := int64((q*n + 99) / 100)
+			if got := quantile(list, float64(q)/100); got != least {
+				t.Fatalf("%d %% of 1 to %d do not exceed %d, want %d", q, n, got, least)
+			}
+		}
+	}
+}
