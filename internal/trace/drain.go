@@ -24,7 +24,7 @@ func (r *Recorder) follow() error {
 			if err := r.writer.Flush(); err != nil {
 				return err
 			}
-			flushed = time.Now()
+			r.written, flushed = r.stats, time.Now()
 		}
 		select {
 		case <-r.stop:
@@ -63,10 +63,9 @@ func (r *Recorder) drain() (n int, err error) {
 			e.Pages = r.refs
 		}
 		r.writer.hurry = r.ring.used() > hurryFrom
-		if err := r.writer.Write(&e); err != nil {
+		if err := r.write(&e); err != nil {
 			return n, err
 		}
-		r.count(&e)
 		r.ring.release(pages)
 		n++
 	}
@@ -77,11 +76,27 @@ func (r *Recorder) gap(at time.Duration, lost Lost) error {
 	if lost == (Lost{}) {
 		return nil
 	}
-	r.stats.Lost.Add(lost)
-	return r.writer.Write(&Event{Op: Gap, At: at, Lost: lost})
+	return r.write(&Event{Op: Gap, At: at, Lost: lost})
+}
+
+// write adds an event to the trace, and counts it. What was counted before is in the file once a block was written.
+func (r *Recorder) write(e *Event) error {
+	blocks := r.writer.blocks
+	err := r.writer.Write(e)
+	if r.writer.blocks > blocks {
+		r.written = r.stats
+	}
+	if err == nil {
+		r.count(e)
+	}
+	return err
 }
 
 func (r *Recorder) count(e *Event) {
+	if e.Op == Gap {
+		r.stats.Lost.Add(e.Lost)
+		return
+	}
 	r.stats.Events++
 	switch e.Op {
 	case Store:

@@ -31,12 +31,13 @@ type Recorder struct {
 	off     atomic.Bool // nothing more is recorded: closed, or the file failed
 	dropped drops
 
-	file   *os.File
-	writer *Writer
-	refs   [][]byte // scratch of the goroutine
-	stats  Stats    // of the goroutine
-	stop   chan struct{}
-	done   chan error
+	file    *os.File
+	writer  *Writer
+	refs    [][]byte // scratch of the goroutine
+	stats   Stats    // of the goroutine
+	written Stats    // those of what is in whole blocks of the file
+	stop    chan struct{}
+	done    chan error
 }
 
 // drops are what was dropped and is not yet told by a cell.
@@ -44,7 +45,7 @@ type drops struct{ events, stored, loaded, invalidated atomic.Uint64 }
 
 // Stats is what became of a recording.
 type Stats struct {
-	Events                      uint64 // recorded
+	Events                      uint64 // recorded, and in the file
 	Stored, Loaded, Invalidated uint64 // pages of those
 	Lost                        Lost   // dropped because the writer was too slow
 	Bytes                       int64  // of the file
@@ -87,6 +88,11 @@ func (r *Recorder) Close() (Stats, error) {
 	r.off.Store(true)
 	close(r.stop)
 	err := <-r.done
+	if err != nil {
+		lost := r.stats.Lost
+		r.stats = r.written
+		r.stats.Lost = lost
+	}
 	r.stats.Bytes = r.writer.Bytes()
 	return r.stats, errors.Join(err, r.file.Close())
 }

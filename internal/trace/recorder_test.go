@@ -194,6 +194,34 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// Of a trace that is cut off because the disk is full, what was recorded is what a reader finds, and not what was to be written next.
+func TestFullDiskCounts(t *testing.T) {
+	r, w, err := os.Pipe() // a file that ends when its reader leaves
+	must(t, err)
+	defer r.Close()
+	rec, err := newRecorder(w, Meta{Slots: testSlots, Pages: true}, 1024, 1024)
+	must(t, err)
+	p, list := rec.Wrap(memory{}), pages(1, 0, 3000)
+	for i, page := range list[:500] {
+		must(t, p.Store(uint64(i), page))
+	}
+	in, err := NewReader(r)
+	must(t, err)
+	found := uint64(0)
+	for found < 500 { // they are flushed in time
+		events, err := in.Next()
+		must(t, err)
+		found += uint64(len(events))
+	}
+	must(t, r.Close())
+	for i, page := range list {
+		must(t, p.Store(uint64(i), page))
+	}
+	if s, err := rec.Close(); !errors.Is(err, unix.EPIPE) || s.Events != found || s.Stored != found {
+		t.Errorf("%d events found; %+v, %v", found, s, err)
+	}
+}
+
 // What the pool refused or could not do is not in the trace as done.
 func TestErrorsPassThrough(t *testing.T) {
 	bad := errors.New("bad")

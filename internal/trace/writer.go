@@ -33,6 +33,7 @@ type Writer struct {
 	pages  []byte // likewise, the new ones
 	out    []byte
 	bytes  int64 // written
+	blocks int   // written, whole ones
 	hurry  bool  // blocks are written as they are: the disk is faster than the compressor
 }
 
@@ -119,6 +120,7 @@ func (t *Writer) Flush() error {
 	if err != nil {
 		return fmt.Errorf("trace: %w", err)
 	}
+	t.blocks++
 	return nil
 }
 
