@@ -129,6 +129,21 @@ func TestPagesThatAreGone(t *testing.T) {
 	}
 }
 
+// What a program locks after the scan is not read either, unless that was asked for.
+func TestLockedMeanwhile(t *testing.T) {
+	capturetest.NeedRoot(t)
+	for _, all := range []bool{false, true} {
+		child := capturetest.Start(t, "holes:100", "plain:200")
+		pop := scan(t, all, child.PID())
+		child.Lock()
+		child.Stop()
+		got := found(t, slices.Concat(sample(t, pop, everything, 1)...))
+		if len(got["holes"]) != 50 || (len(got["plain"]) == 200) != all || (len(got["plain"]) == 0) == all {
+			t.Errorf("all %v: found %d and %d", all, len(got["holes"]), len(got["plain"]))
+		}
+	}
+}
+
 // A page that cannot be read, because the process ends just then, is skipped.
 func TestUnreadPages(t *testing.T) {
 	capturetest.NeedRoot(t)

@@ -8,7 +8,8 @@
 // population: all that is eligible, each page that several processes share counted once.
 //
 // A process is never stopped, and nothing in it changes: pages that are not in memory are not touched. So processes may
-// end and memory may change meanwhile; what is gone is skipped. A process's files are opened once, and show the
+// end and memory may change meanwhile; what is gone is skipped, and so is what is to be left out by the time that the first
+// page of its process is read. A process's files are opened once, and show the
 // memory that it had then: a process number that is used again, or an execve, leads to no other program.
 //
 // What cannot be known: the stack of a thread that runs at the moment of the scan, and the stacks of goroutines and

@@ -1,11 +1,13 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +23,8 @@ type Process struct {
 
 	pagemap, mem *os.File
 	spans        []span
+	still        []span // pages that may be looked at now; see lookAgain
+	again        bool   // lookAgain was called
 }
 
 // span is n eligible pages in a row.
@@ -42,18 +46,43 @@ func open(pid int) (*Process, []mapping, error) {
 		p.close()
 		return nil, nil, err
 	}
-	smaps, err := os.Open(filepath.Join(dir, "smaps"))
-	if err != nil {
-		p.close()
-		return nil, nil, err
-	}
-	defer smaps.Close()
-	mappings, err := parseMappings(smaps)
+	mappings, err := p.mappings()
 	if err != nil {
 		p.close()
 		return nil, nil, err
 	}
 	return p, mappings, nil
+}
+
+func (p *Process) mappings() ([]mapping, error) {
+	smaps, err := os.Open(filepath.Join(procRoot, strconv.Itoa(p.PID), "smaps"))
+	if err != nil {
+		return nil, err
+	}
+	defer smaps.Close()
+	return parseMappings(smaps)
+}
+
+// lookAgain finds out, just before the first page is read, what may be looked at by now: where there were eligible pages the process may
+// have put what it locks or does not want to be dumped since. Once it has ended there is nothing. If the number is another program's
+// by now, so is what we find; but then there is nothing to be read.
+func (p *Process) lookAgain(all bool) {
+	p.still, p.again = p.still[:0], true
+	mappings, err := p.mappings()
+	if err != nil {
+		return
+	}
+	for m, reason := range leftOut(p.PID, mappings, all) {
+		if reason == "" {
+			p.still = append(p.still, span{m.start / PageSize, (m.end - m.start) / PageSize})
+		}
+	}
+}
+
+// may reports whether a page may be looked at still.
+func (p *Process) may(page uint64) bool {
+	i, found := slices.BinarySearchFunc(p.still, page, func(s span, page uint64) int { return cmp.Compare(s.first, page) })
+	return found || i > 0 && page-p.still[i-1].first < p.still[i-1].n
 }
 
 func (p *Process) close() {
@@ -95,7 +124,7 @@ func (p *Process) read(dst []byte, first, n uint64) []byte {
 	var words [RunPages * entryBytes]byte
 	got := entries(p.pagemap, first, words[:n*entryBytes])
 	for i := range len(got) / entryBytes {
-		if !entryAt(got, i).anonymous() {
+		if !entryAt(got, i).anonymous() || !p.may(first+uint64(i)) {
 			continue
 		}
 		at := len(dst)

@@ -1,6 +1,9 @@
 package capture
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // Reason is why pages are left out.
 type Reason string
@@ -57,6 +60,21 @@ func (m *mapping) leftOut(stack, all bool) Reason {
 		return Stack
 	}
 	return ""
+}
+
+// leftOut gives each of a process's mappings with the reason why its pages are not eligible, or "".
+func leftOut(pid int, mappings []mapping, all bool) iter.Seq2[*mapping, Reason] {
+	return func(yield func(*mapping, Reason) bool) {
+		pointers := stackPointers(pid)
+		var below *mapping
+		for i := range mappings {
+			m := &mappings[i]
+			if !yield(m, m.leftOut(isStack(m, below, pointers), all)) {
+				return
+			}
+			below = m
+		}
+	}
 }
 
 // special reports whether the kernel made the mapping for itself.

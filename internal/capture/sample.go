@@ -10,12 +10,15 @@ const RunPages = 16
 
 // Sample reads eligible pages in order, run after run, and passes each run to emit, which must not keep it. If there
 // are more than most pages, it takes runs at random, each as likely as any other; with one seed, and memory
-// that is the same, the same ones. Pages that are gone meanwhile make a run shorter.
+// that is the same, the same ones. Pages that are gone meanwhile, or may not be looked at any more, make a run shorter.
 func (pop *Population) Sample(ctx context.Context, most int64, seed uint64, emit func(run []byte) error) error {
 	runs := (pop.Pages + RunPages - 1) / RunPages
 	wanted := runs
 	if most < pop.Pages {
 		wanted = most / RunPages
+	}
+	for _, p := range pop.Processes {
+		p.again = false
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	at := cursor{processes: pop.Processes}
@@ -30,7 +33,12 @@ func (pop *Population) Sample(ctx context.Context, most int64, seed uint64, emit
 		}
 		wanted--
 		buf = buf[:0]
-		at.walk(RunPages, func(p *Process, s span) { buf = p.read(buf, s.first, s.n) })
+		at.walk(RunPages, func(p *Process, s span) {
+			if !p.again {
+				p.lookAgain(pop.all)
+			}
+			buf = p.read(buf, s.first, s.n)
+		})
 		if len(buf) == 0 {
 			continue
 		}

@@ -35,6 +35,8 @@ type Population struct {
 	Swapped    int64            // out already, of the mappings that are eligible; what processes share once
 	Gone       int              // processes that ended before they were looked at
 	Denied     int              // processes that we may not look at: another user namespace, a security module
+
+	all bool // Options.All
 }
 
 // Options say how to look.
@@ -46,7 +48,7 @@ type Options struct {
 // Scan finds the eligible pages of processes, in the order given. Close the result. The error is that of the context, or
 // of a machine that does not show memory.
 func Scan(ctx context.Context, pids []int, o Options) (*Population, error) {
-	pop := &Population{LeftOut: map[Reason]int64{}}
+	pop := &Population{LeftOut: map[Reason]int64{}, all: o.All}
 	s := &scanning{pop: pop, shared: newShared(), twins: twins{}, buf: make([]byte, 64<<10*entryBytes), all: o.All}
 	defer s.shared.close()
 	var denied error
@@ -104,12 +106,7 @@ func (s *scanning) process(ctx context.Context, p *Process, mappings []mapping) 
 	if !s.twins.first(p.PID, mappings) {
 		return context.Cause(ctx)
 	}
-	pointers := stackPointers(p.PID)
-	var below *mapping
-	for i := range mappings {
-		m := &mappings[i]
-		reason := m.leftOut(isStack(m, below, pointers), s.all)
-		below = m
+	for m, reason := range leftOut(p.PID, mappings, s.all) {
 		if m.anonymous > 0 || m.swapped > 0 { // the others may have terabytes of addresses
 			s.mapping(ctx, p, m, reason)
 		}

@@ -146,6 +146,13 @@ func (p *Process) Drop() {
 	p.line()
 }
 
+// Lock makes it lock its last region.
+func (p *Process) Lock() {
+	p.t.Helper()
+	fmt.Fprintln(p.in, "lock")
+	p.line()
+}
+
 // Exec makes it execute another program in its place, and waits until it has.
 func (p *Process) Exec() {
 	p.t.Helper()
@@ -216,6 +223,9 @@ func Main() {
 		case "drop":
 			must(unix.Madvise(last, unix.MADV_DONTNEED))
 			fmt.Println("dropped")
+		case "lock":
+			must(unix.Mlock(last))
+			fmt.Println("locked")
 		case "exec":
 			panic(unix.Exec("/bin/cat", []string{"cat"}, nil))
 		}
