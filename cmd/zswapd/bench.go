@@ -1,6 +1,15 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/zswapd/zswapd/internal/swapdev"
+)
 
 // benchCommand is the parent of the measurements.
 func benchCommand() *cobra.Command {
@@ -12,4 +21,16 @@ func benchCommand() *cobra.Command {
 	}
 	c.AddCommand(benchPoolCommand(), benchSwapCommand(), benchReplayCommand())
 	return c
+}
+
+// cleanDead removes what measurements that were killed have left, and tells. Without root nothing can be left.
+func cleanDead(ctx context.Context, state string) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	cleaned, err := swapdev.Clean(ctx, state, swapdev.CleanOptions{})
+	if len(cleaned) > 0 {
+		fmt.Fprintf(os.Stderr, "zswapd: after a run that was killed: %s\n", strings.Join(cleaned, "; "))
+	}
+	warn(err)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/zswapd/zswapd/internal/bench"
 	"github.com/zswapd/zswapd/internal/corpus"
 	"github.com/zswapd/zswapd/internal/run"
+	"github.com/zswapd/zswapd/internal/swapdev"
 	"github.com/zswapd/zswapd/zpool"
 )
 
@@ -60,6 +61,8 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 	f.StringVar(&jsonFile, "json", "", "write the result to this file as JSON; - for the standard output")
 	f.StringVar(&goFile, "gobench", "", "write the result to this file as Go benchmarks, for benchstat; - for the standard output")
 	f.StringVar(&htmlFile, "html", "", "write the result to this file as a page with charts; - for the standard output")
+	f.StringVar(&o.State, "state", swapdev.DefaultDir, "folder of records of what runs have made")
+	_ = f.MarkHidden("state")
 	_ = c.RegisterFlagCompletionFunc("codec", cobra.FixedCompletions(append(compressor.Names(), "all"), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("corpus", cobra.FixedCompletions(corpus.Generated(), cobra.ShellCompDirectiveDefault))
 	return c
@@ -69,6 +72,9 @@ the kernel's zram and the same pages, in turn, on devices made for it and remove
 func measurePool(c *cobra.Command, o *bench.Options) (*bench.Result, error) {
 	ctx, stop := tidying(c.Context())
 	defer stop()
+	if len(o.Against) > 0 {
+		cleanDead(ctx, o.State)
+	}
 	show, end := progress(os.Stderr)
 	defer end()
 	o.Progress = show

@@ -139,6 +139,31 @@ func TestBenchPoolInterrupted(t *testing.T) {
 	}
 }
 
+// What a run that is killed leaves, the next one removes.
+func TestBenchPoolKilled(t *testing.T) {
+	needZRAM(t)
+	const pages = 10011
+	state := t.TempDir()
+	c := exec.Command(binary, "bench", "pool", "--state", state, "--corpus", "gen:java", "--pages", fmt.Sprint(pages), "--rounds", "1000", "--against", "zram:lz4")
+	noErr(t, c.Start())
+	for deadline := time.Now().Add(30 * time.Second); len(zramDevices(t, pages)) == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	_ = c.Process.Kill()
+	_ = c.Wait()
+	if left := zramDevices(t, pages); len(left) != 1 {
+		t.Fatalf("left behind %v", left)
+	}
+	c = exec.Command(binary, "bench", "pool", "--state", state, "--corpus", "gen:java", "--pages", "64", "--rounds", "1", "--against", "zram:lz4")
+	text, err := c.CombinedOutput()
+	if left := zramDevices(t, pages); err != nil || len(left) > 0 || !strings.Contains(string(text), "): removed /dev/zram") {
+		t.Errorf("left behind %v; %v\n%s", left, err, text)
+	}
+	if files, err := os.ReadDir(state); err != nil || len(files) > 0 {
+		t.Errorf("records left: %v, %v", files, err)
+	}
+}
+
 // ignores reports whether a process ignores a signal.
 func ignores(t *testing.T, pid int, signal syscall.Signal) bool {
 	t.Helper()

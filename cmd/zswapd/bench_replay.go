@@ -11,6 +11,7 @@ import (
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/replay"
 	"github.com/zswapd/zswapd/internal/run"
+	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
 func benchReplayCommand() *cobra.Command {
@@ -52,6 +53,8 @@ pool, and in what it is to be compared with. Every page that comes back is compa
 	f.StringSliceVar(&o.Against, "against", nil, "other systems to replay in, such as zram:lz4 or pool:zstd")
 	f.StringVar(&jsonFile, "json", "", "write the result to this file as JSON; - for the standard output")
 	f.StringVar(&htmlFile, "html", "", "write the result to this file as a page with charts; - for the standard output")
+	f.StringVar(&o.State, "state", swapdev.DefaultDir, "folder of records of what runs have made")
+	_ = f.MarkHidden("state")
 	_ = c.RegisterFlagCompletionFunc("codec", cobra.FixedCompletions(compressor.Names(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("speed", cobra.FixedCompletions([]string{"max", "as-recorded"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
@@ -70,5 +73,8 @@ func replayWith(c *cobra.Command, o *replay.Options) (*replay.Report, error) {
 	o.Progress = func(system string, done float64) { show(int(1000*done), 1000, system) }
 	ctx, stop := tidying(c.Context())
 	defer stop()
+	if len(o.Against) > 0 {
+		cleanDead(ctx, o.State)
+	}
 	return replay.Run(ctx, o)
 }

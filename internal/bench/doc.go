@@ -21,5 +21,6 @@
 //
 // # What it leaves behind
 //
-// Nothing: devices are made anew and removed on every way out of Run, the end of its context among them.
+// Nothing: devices are made anew and removed on every way out of Run, the end of its context among them. What a kill leaves
+// is on record: the next start of zswapd removes it.
 package bench

@@ -35,6 +35,8 @@ type Options struct {
 	ColdCodec   string // of pages that nobody asks for; "": the pool's default
 	ClusterSize int    // bytes of pages packed together; 0: the pool's default
 
+	State string // folder of records of what a run has made; "": none are made, and what a kill leaves stays
+
 	// Progress, if any, is told how many of how many steps are done, and what is next.
 	Progress func(done, total int, next string)
 

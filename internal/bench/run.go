@@ -29,7 +29,7 @@ func Run(ctx context.Context, o *Options) (*Result, error) {
 		b.sides = append(b.sides, poolSide{codec, o.ColdCodec, o.ClusterSize})
 	}
 	for _, a := range o.algorithms {
-		b.sides = append(b.sides, zramSide{a})
+		b.sides = append(b.sides, zramSide{a, o.State})
 	}
 	sets := [][]corpus.Source{o.sources}
 	if !o.Together {

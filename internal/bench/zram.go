@@ -3,13 +3,16 @@ package bench
 import "github.com/zswapd/zswapd/internal/zram"
 
 // zramSide is the kernel's zram with one algorithm.
-type zramSide struct{ algorithm string }
+type zramSide struct {
+	algorithm string
+	state     string // folder of records; "": none are made
+}
 
 func (s zramSide) name() (system, codec string) { return "zram", s.algorithm }
 func (zramSide) batch() int                     { return zram.BatchPages }
 
 func (s zramSide) open(pages int64, _ int) (box, error) {
-	d, err := zram.Create(s.algorithm, pages*zram.PageSize)
+	d, err := zram.CreateRecorded(s.state, s.algorithm, pages*zram.PageSize)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,8 @@ type Options struct {
 	Recorded  bool     // at the recorded speed, not as fast as may be
 	Against   []string // other systems, such as zram:lz4 or pool:zstd
 
+	State string // folder of records of what a run has made; "": none are made, and what a kill leaves stays
+
 	// Progress, if any, is called after each block, on the goroutine of Run.
 	Progress func(system string, done float64)
 }
@@ -76,7 +78,7 @@ func (o *Options) systems(m *trace.Meta) (list []system, err error) {
 		if err != nil {
 			return nil, err
 		}
-		s.slots, s.limit = m.Slots, limit
+		s.slots, s.limit, s.state = m.Slots, limit, o.State
 		if err := s.available(free); err != nil {
 			return nil, err
 		}

@@ -17,7 +17,8 @@ import (
 type system struct {
 	kind, codec string
 	slots       uint64
-	limit       int64 // bytes; pools only
+	limit       int64  // bytes; pools only
+	state       string // folder of records; "": none are made
 }
 
 func (s system) String() string { return s.kind + ":" + s.codec }
@@ -72,7 +73,7 @@ func (m *Memory) Ratio() float64 {
 
 func (s system) open() (target, error) {
 	if s.kind == "zram" {
-		d, err := zram.Create(s.codec, int64(s.slots)*zram.PageSize)
+		d, err := zram.CreateRecorded(s.state, s.codec, int64(s.slots)*zram.PageSize)
 		if err != nil {
 			return nil, err
 		}

@@ -36,6 +36,9 @@ type Record struct {
 	ZRAM   string `json:"zram,omitempty"`   // device node
 	UBLK   string `json:"ublk,omitempty"`   // device node
 
+	// ZRAMSequence is the number that no other device of this boot has; 0 before Linux 5.15.
+	ZRAMSequence uint64 `json:"zram_sequence,omitempty"`
+
 	PageCluster Sysctl `json:"page_cluster,omitzero"`
 	Swappiness  Sysctl `json:"swappiness,omitzero"`
 }

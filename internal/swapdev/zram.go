@@ -19,18 +19,27 @@ func (r *Run) Label() string { return labelOf(r.ID()) }
 
 func labelOf(id string) string { return id[:MaxLabel] }
 
-// SetZRAM records a zram device that is about to become swap with our Label.
-func (r *Run) SetZRAM(device string) error { return r.change(func(c *Record) { c.ZRAM = device }) }
+// SetZRAM records a zram device that was just made. Where its sequence number is not told it is ours once it is swap with our Label.
+func (r *Run) SetZRAM(device string) error {
+	return r.change(func(c *Record) { c.ZRAM, c.ZRAMSequence = device, kernel.sequence(device) })
+}
 
-// removeZRAM removes the run's zram device, if it still has the run's label. One that was killed before it had is left.
+// sequence returns the number that a block device shares with none before or after it, 0 if it is not told.
+func (h host) sequence(device string) uint64 {
+	n, _ := strconv.ParseUint(read(filepath.Join(h.block, filepath.Base(device), "diskseq")), 10, 64)
+	return n
+}
+
+// removeZRAM removes the run's zram device, if it still is: told by its sequence number or, where there is none, by the run's label. One
+// that was killed before it had that is left.
 func (c *cleaner) removeZRAM(ctx context.Context) error {
 	number, ok := strings.CutPrefix(filepath.Base(c.record.ZRAM), "zram")
 	if n, err := strconv.Atoi(number); !ok || err != nil || n < 0 {
 		return nil
 	}
 	t := Target{host: c.host, path: filepath.Join(c.host.dev, "zram"+number)}
-	label, err := readLabel(t.path)
-	if errors.Is(err, os.ErrNotExist) || err == nil && label != labelOf(c.record.ID) {
+	ours, err := c.isOurs(t)
+	if err == nil && !ours {
 		return nil
 	}
 	if err == nil {
@@ -47,6 +56,17 @@ func (c *cleaner) removeZRAM(ctx context.Context) error {
 	}
 	c.say("removed %s", t.path)
 	return nil
+}
+
+func (c *cleaner) isOurs(t Target) (bool, error) {
+	if n := c.record.ZRAMSequence; n != 0 {
+		return c.host.sequence(t.path) == n, nil
+	}
+	label, err := readLabel(t.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return label == labelOf(c.record.ID), err
 }
 
 // readLabel returns the label of a swap device, "" if it is none.

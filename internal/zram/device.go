@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zswapd/zswapd/internal/swapdev"
 )
 
 // PageSize is the unit of all I/O, in bytes.
@@ -23,6 +25,7 @@ type Device struct {
 	file      *os.File // nil before it is open and after it was closed
 	swap      bool     // SwapOn was called, and SwapOff was not
 	removed   bool
+	record    *swapdev.Run // nil: there is none
 
 	// Label of the swap area, at most swapdev.MaxLabel bytes. Set it before SwapOn.
 	Label string
@@ -31,18 +34,49 @@ type Device struct {
 // Create makes a new device of sizeBytes, rounded up to whole pages, that compresses with algorithm. It needs root.
 // Remove it when done.
 func Create(algorithm string, sizeBytes int64) (*Device, error) {
-	if sizeBytes <= 0 {
-		return nil, fmt.Errorf("zram: a device of %d bytes", sizeBytes)
+	return create(algorithm, sizeBytes, nil)
+}
+
+// CreateRecorded is Create with a record in a folder of swapdev.NewRun, which Remove removes: if we are killed, the next swapdev.Clean
+// removes the device. Without a folder there is no record.
+func CreateRecorded(folder, algorithm string, sizeBytes int64) (*Device, error) {
+	if folder == "" {
+		return Create(algorithm, sizeBytes)
 	}
-	index, err := hotAdd()
+	r, err := swapdev.NewRun(folder)
 	if err != nil {
 		return nil, fmt.Errorf("zram: %w", err)
 	}
-	d := &Device{index: index, algorithm: algorithm, pages: (sizeBytes + PageSize - 1) / PageSize}
-	if err := d.setUp(); err != nil {
+	return create(algorithm, sizeBytes, r)
+}
+
+func create(algorithm string, sizeBytes int64, record *swapdev.Run) (*Device, error) {
+	d := &Device{algorithm: algorithm, pages: (sizeBytes + PageSize - 1) / PageSize, record: record}
+	if sizeBytes <= 0 {
+		return nil, errors.Join(fmt.Errorf("zram: a device of %d bytes", sizeBytes), d.forget())
+	}
+	var err error
+	if d.index, err = hotAdd(); err != nil {
+		return nil, errors.Join(fmt.Errorf("zram: %w", err), d.forget())
+	}
+	if record != nil {
+		err = record.SetZRAM(d.Path())
+	}
+	if err == nil {
+		err = d.setUp()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("zram: %s, %s: %w", d.Path(), algorithm, errors.Join(err, d.Remove()))
 	}
 	return d, nil
+}
+
+// forget removes the record of a device that is not there.
+func (d *Device) forget() error {
+	if d.record == nil {
+		return nil
+	}
+	return d.record.Close()
 }
 
 func (d *Device) setUp() error {
@@ -99,5 +133,5 @@ func (d *Device) Remove() error {
 		return fmt.Errorf("zram: remove %s: %w", d.Path(), err)
 	}
 	d.removed = true
-	return nil
+	return d.forget()
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -192,8 +194,47 @@ func TestParseStats(t *testing.T) {
 	}
 }
 
-// The next start removes the device of a run that was killed, and nobody else's.
+// The next start removes the device of a run that was killed, as swap and before it became that, and nobody else's, whatever its number.
 func TestCleanAfterKill(t *testing.T) {
+	for _, c := range []struct{ ours, swap bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		needZRAM(t)
+		state := t.TempDir()
+		d, err := CreateRecorded(state, "lz4", 64*PageSize)
+		must(t, err)
+		if !c.ours { // the number is another one's now
+			path := d.Path()
+			record := d.record
+			d.record = nil
+			must(t, d.Remove())
+			if d = newDevice(t, "lz4", 64); d.Path() != path {
+				t.Skipf("%s, not %s", d.Path(), path) // somebody was faster
+			}
+			d.record = record
+		}
+		if c.swap {
+			must(t, d.SwapOn(0))
+		}
+		_ = d.file.Close() // what the kernel does when a process ends
+		d.file = nil
+		must(t, d.record.Release())
+		d.record = nil
+		report, err := swapdev.Clean(t.Context(), state, swapdev.CleanOptions{})
+		must(t, err)
+		_, gone := os.Stat(d.sysfs())
+		_, used := swapdev.Block(d.Path()).Used()
+		if c.ours != errors.Is(gone, os.ErrNotExist) || (c.swap && !c.ours) == errors.Is(used, swapdev.ErrOff) || c.ours != (len(report) > 0) {
+			t.Errorf("%+v: %q, swap: %v, device: %v", c, report, used, gone)
+		}
+		d.removed = gone != nil
+		must(t, d.Remove())
+		if left, err := os.ReadDir(state); err != nil || len(left) > 0 {
+			t.Errorf("%+v: %v, %v", c, left, err)
+		}
+	}
+}
+
+// Before Linux 5.15 devices have no sequence number; ours is then the one with our label.
+func TestCleanByLabel(t *testing.T) {
 	for _, ours := range []bool{false, true} {
 		d, state := newDevice(t, "lz4", 64), t.TempDir()
 		r, err := swapdev.NewRun(state)
@@ -203,8 +244,12 @@ func TestCleanAfterKill(t *testing.T) {
 			d.Label = r.Label()
 		}
 		must(t, r.SetZRAM(d.Path()))
+		file := filepath.Join(state, r.ID()+".json")
+		text, err := os.ReadFile(file)
+		must(t, err)
+		must(t, os.WriteFile(file, regexp.MustCompile(`,\s*"zram_sequence": \d+`).ReplaceAll(text, nil), 0o600))
 		must(t, d.SwapOn(0))
-		_ = d.file.Close() // what the kernel does when a process ends
+		_ = d.file.Close()
 		d.file = nil
 		must(t, r.Release())
 		report, err := swapdev.Clean(t.Context(), state, swapdev.CleanOptions{})
