@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"unicode"
 )
 
 // WriteGoBench writes the result as go test writes benchmarks: for each op a line of each round, so that benchstat can say
@@ -26,12 +27,17 @@ func (r *Result) WriteGoBench(w io.Writer) error {
 	return err
 }
 
-// oneWord makes a corpus's name part of a benchmark's.
+// oneWord makes a corpus's name part of a benchmark's, another one's another: what would end the part is written as in a URL.
 func oneWord(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r == '/' || r == '=' {
-			return '_'
+	var b strings.Builder
+	for _, r := range name {
+		if strings.ContainsRune("/=%", r) || unicode.IsSpace(r) || unicode.IsControl(r) {
+			for _, c := range []byte(string(r)) {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+			continue
 		}
-		return r
-	}, name)
+		b.WriteRune(r)
+	}
+	return b.String()
 }

@@ -68,11 +68,23 @@ func TestGoBench(t *testing.T) {
 			t.Errorf("%q", line)
 		}
 	}
-	const name = "BenchmarkPool/system=zswapd/codec=minlz/corpus=my_heap/threads=1/op="
+	const name = "BenchmarkPool/system=zswapd/codec=minlz/corpus=my%20heap/threads=1/op="
 	if len(benchmarks) != 4*4 || benchmarks[name+"store"] != 2 || benchmarks[name+"memory"] != 1 {
 		t.Errorf("%v", benchmarks)
 	}
 	if !strings.Contains(b.String(), name+"store\t8192\t6300.2 ns/op\t650.13 MB/s\n") || !strings.Contains(b.String(), name+"load\t8192\t2908.0 ns/op") {
 		t.Errorf("%s", b.String())
+	}
+}
+
+// Whatever corpora are called, their lines are those of one benchmark each: fields end at any space that Unicode knows.
+func TestNamesOfBenchmarks(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range []string{"a b", "a_b", "a%20b", "a/b", "a=b", "a\u00a0b", "a\u2028b", "a\u0085b", "größe", "gen:java"} {
+		word := oneWord(name)
+		if len(strings.Fields(word)) != 1 || strings.ContainsAny(word, "/=") || seen[word] != "" {
+			t.Errorf("%q becomes %q, as does %q", name, word, seen[word])
+		}
+		seen[word] = name
 	}
 }

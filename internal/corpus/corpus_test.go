@@ -144,3 +144,17 @@ func TestBadCorpora(t *testing.T) {
 		}
 	}
 }
+
+// Names of files are printed, and a terminal would obey them.
+func TestPrintableNames(t *testing.T) {
+	dir := t.TempDir()
+	for file, want := range map[string]string{"\x1b[31mred": `\x1b[31mred`, "a\nb": `a\nb`, "\xff": `\xff`, "\u202eevil": `\u202eevil`, `größe "1" \x`: `größe "1" \x`} {
+		path := filepath.Join(dir, file+".bin")
+		must(t, os.WriteFile(path, page(1), 0o600))
+		all, err := Find([]string{path}, 0)
+		must(t, err)
+		if all[0].Name != want {
+			t.Errorf("%q is called %q", file, all[0].Name)
+		}
+	}
+}

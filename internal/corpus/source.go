@@ -6,7 +6,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/zswapd/zswapd/internal/pagegen"
 )
@@ -103,7 +106,7 @@ func folder(path string) (all []Source, err error) {
 }
 
 func file(path string, info os.FileInfo) (Source, error) {
-	s := Source{Name: strings.TrimSuffix(info.Name(), suffix), Pages: info.Size() / PageSize, path: path}
+	s := Source{Name: printable(strings.TrimSuffix(info.Name(), suffix)), Pages: info.Size() / PageSize, path: path}
 	if !info.Mode().IsRegular() {
 		return s, fmt.Errorf("corpus %s: no file", path)
 	}
@@ -111,6 +114,15 @@ func file(path string, info os.FileInfo) (Source, error) {
 		return s, fmt.Errorf("corpus %s: %d bytes are no whole pages of %d", path, info.Size(), PageSize)
 	}
 	return s, nil
+}
+
+// printable writes what a terminal would obey, or nobody would see, as in Go: a folder may be anybody's.
+func printable(name string) string {
+	if !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+		return name
+	}
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
 }
 
 // Read fills dst, whole pages, with as many of the corpus, from the first on.
