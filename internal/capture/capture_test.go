@@ -144,6 +144,33 @@ func TestLockedMeanwhile(t *testing.T) {
 	}
 }
 
+// Of terabytes of addresses with a page here and there each page is found, and nothing else is looked at, where the kernel can tell.
+func TestSparseMapping(t *testing.T) {
+	capturetest.NeedRoot(t)
+	const n = 100
+	child := capturetest.Start(t, fmt.Sprintf("rare:%d", n))
+	child.Stop()
+	pop := scan(t, false, child.PID())
+	if got := found(t, slices.Concat(sample(t, pop, everything, 1)...)); !reflect.DeepEqual(got["rare"], once(upTo(n, 1)...)) {
+		t.Errorf("found %v", got)
+	}
+	p := pop.Processes[0]
+	if _, _, err := populated(p.pagemap, 0, PageSize, make([]pageRegion, 1)); err != nil {
+		t.Skipf("PAGEMAP_SCAN: %v", err)
+	}
+	mappings, err := p.mappings()
+	noErr(t, err)
+	for i := range mappings {
+		if m := &mappings[i]; m.end-m.start >= n<<30 {
+			visited := 0
+			p.walk(t.Context(), m, make([]byte, 64<<10), func(uint64, entry) { visited++ })
+			if visited < n || visited > n*1000 {
+				t.Errorf("%d words looked at for %d pages", visited, n)
+			}
+		}
+	}
+}
+
 // A page that cannot be read, because the process ends just then, is skipped.
 func TestUnreadPages(t *testing.T) {
 	capturetest.NeedRoot(t)

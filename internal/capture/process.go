@@ -96,9 +96,31 @@ func (p *Process) close() {
 // gone reports whether an error says that the process has ended.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
-// walk visits the words of one mapping's pages, or of some of them if the context ends.
+// walk visits the words of one mapping's pages, or of some of them if the context ends; those of nothing may be left out.
 func (p *Process) walk(ctx context.Context, m *mapping, buf []byte, visit func(page uint64, e entry)) {
-	for first, end := m.start/PageSize, m.end/PageSize; first < end && ctx.Err() == nil; {
+	regions := make([]pageRegion, 64)
+	for at := m.start; at < m.end && ctx.Err() == nil; {
+		n, next, err := 0, at, error(nil)
+		if m.end-at > wideBytes { // most of it is nothing, maybe terabytes
+			n, next, err = populated(p.pagemap, at, m.end, regions)
+		}
+		if err != nil || next == at {
+			p.words(ctx, at/PageSize, m.end/PageSize, buf, visit)
+			return
+		}
+		for _, r := range regions[:n] {
+			p.words(ctx, r.start/PageSize, r.end/PageSize, buf, visit)
+		}
+		at = next
+	}
+}
+
+// wideBytes are those of a mapping whose nothing costs more than to ask where there is something.
+const wideBytes = 64 << 20
+
+// words visits all words from one page to another.
+func (p *Process) words(ctx context.Context, first, end uint64, buf []byte, visit func(page uint64, e entry)) {
+	for first < end && ctx.Err() == nil {
 		got := entries(p.pagemap, first, buf[:min(uint64(len(buf)), (end-first)*entryBytes)])
 		if len(got) == 0 {
 			return

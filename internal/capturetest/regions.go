@@ -21,6 +21,14 @@ func fill(sort string, pages int) bool {
 		touch(mem)
 		write(mem[:len(mem)/4], sort)
 		return true
+	case "rare": // a page a GiB, of terabytes of addresses
+		mem, err := unix.Mmap(-1, 0, pages<<30, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+		must(err)
+		must(unix.Madvise(mem, unix.MADV_NOHUGEPAGE))
+		for i := range pages {
+			fillPage(mem[i<<30+i*pagegen.PageSize:][:pagegen.PageSize], sort, i)
+		}
+		return true
 	case "shared":
 		write(mmap(-1, pages, unix.MAP_SHARED|unix.MAP_ANON), sort)
 		return true
