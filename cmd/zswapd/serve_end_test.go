@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -361,6 +362,38 @@ func TestServeWatchdog(t *testing.T) {
 	mustContain(t, s.log.String(), fmt.Sprintf("process %d has not come along for 2s", was))
 	noErr(t, l.Finish())
 	s.stop()
+}
+
+// TestServeWithoutFolder: somebody removes all that it has in /run. It is replaced all the same when it dies, and stops in the orderly way.
+func TestServeWithoutFolder(t *testing.T) {
+	state := newState(t)
+	s := startService(t, binary, state, "--keeper", "--watchdog", "4s")
+	log, l := loadtest.WatchKernelLog(t, s.device), loadtest.Start(t, newState(t), binary, workloadName)
+	r, was := s.record(), s.serving()
+	_ = os.RemoveAll(state) // as far as it can be: the mount may be seen from here
+	for restarts := range 2 {
+		time.Sleep(5 * time.Second) // the watchdog hears it all the same
+		l.GoesOn(t)
+		if s.says("has not come along") || !alive(was) {
+			t.Fatal("it was taken to hang")
+		}
+		noErr(t, kill(was, syscall.SIGKILL))
+		s.wait("to be replaced", func() bool { return strings.Count(s.log.String(), "serving "+s.device+" again") > restarts })
+		was = slices.DeleteFunc(s.processes(), func(pid int) bool { return pid == s.cmd.Process.Pid })[0]
+	}
+	s.wait("to be one that can be asked again", func() bool {
+		return exec.Command(binary, "status", "--socket", socketOf(state)).Run() == nil
+	})
+	noErr(t, l.Finish())
+	if lines := log.Complaints(); len(lines) > 0 {
+		t.Errorf("the kernel says %q", lines)
+	}
+	noErr(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	s.hasEnded(0)
+	gone(t, r)
+	if left, _ := os.ReadDir(state); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
 }
 
 // TestServeRefusals: what cannot work is told in one line.

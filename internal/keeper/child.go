@@ -43,7 +43,9 @@ func (e ending) text() string {
 // spawn starts a daemon, or a standby, with all that is in store. The loop is told when it is dead.
 func (k *keeper) spawn(program string, more ...string) (*child, error) {
 	names, fds := k.store.list()
-	env := append(os.Environ(), sdnotify.Environment(k.socket.path, k.pets)...)
+	files := append([]uintptr{0, 1, 2}, fds...)
+	files = append(files, uintptr(k.socket.file)) // behind those that it is told of
+	env := append(os.Environ(), sdnotify.Environment(fmt.Sprintf("/proc/self/fd/%d", len(files)-1), k.pets)...)
 	env = append(env, more...)
 	env = append(env, sdnotify.ListenEnvironment(names)...)
 	env = append(env, fmt.Sprintf("%s=%d", Env, os.Getpid()))
@@ -51,7 +53,7 @@ func (k *keeper) spawn(program string, more ...string) (*child, error) {
 		env = append(env, ProgramEnv+"="+k.Program)
 	}
 	shim := append([]string{k.Args[0], sdnotify.Shim, program}, k.Args...)
-	pid, err := syscall.ForkExec("/proc/self/exe", shim, &syscall.ProcAttr{Env: env, Files: append([]uintptr{0, 1, 2}, fds...)})
+	pid, err := syscall.ForkExec("/proc/self/exe", shim, &syscall.ProcAttr{Env: env, Files: files})
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 type socket struct {
 	fd       int
 	path     string
+	file     int       // what is at the path: a daemon gets a copy, as somebody may remove it there
 	readable chan bool // there is something; the goroutine then waits for again
 	again    chan bool
 	text     []byte
@@ -63,6 +64,9 @@ func listen(dir string) (s *socket, err error) {
 	err = unix.Bind(s.fd, &unix.SockaddrUnix{Name: s.path})
 	unix.Umask(old)
 	if err == nil {
+		s.file, err = unix.Open(s.path, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	}
+	if err == nil {
 		err = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
 	}
 	if err != nil {
@@ -87,7 +91,13 @@ func removeStale(dir string) {
 	}
 }
 
-func (s *socket) close() error { return errors.Join(os.Remove(s.path), unix.Close(s.fd)) }
+func (s *socket) close() error {
+	err := os.Remove(s.path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, unix.Close(s.file), unix.Close(s.fd))
+}
 
 // run tells when there is something to read.
 func (s *socket) run() {

@@ -64,7 +64,11 @@ func (i *instance) remove() error {
 	if i == nil {
 		return nil
 	}
-	return errors.Join(os.Remove(i.f.Name()), i.f.Close())
+	err := os.Remove(i.f.Name())
+	if errors.Is(err, os.ErrNotExist) { // somebody was faster
+		err = nil
+	}
+	return errors.Join(err, i.f.Close())
 }
 
 // adoptInstance goes on with the lock of a predecessor.

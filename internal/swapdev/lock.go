@@ -25,13 +25,18 @@ func lockRun(dir, id string) (*os.File, error) {
 			}
 			return nil, fmt.Errorf("swapdev: lock %s: %w", f.Name(), err)
 		}
-		mine, err1 := f.Stat()
-		named, err2 := os.Stat(f.Name())
-		if err1 == nil && err2 == nil && os.SameFile(mine, named) {
+		if isNamed(f, f.Name()) {
 			return f, nil
 		}
 		_ = f.Close()
 	}
+}
+
+// isNamed reports whether it is this file that is at a path.
+func isNamed(f *os.File, path string) bool {
+	mine, err1 := f.Stat()
+	named, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(mine, named)
 }
 
 // LockBench makes sure that one process at a time measures devices, until it calls release: two would measure each other, and undo each
@@ -50,9 +55,9 @@ func LockBench(dir string) (release func() error, err error) {
 	return func() error { return removeRun(dir, "bench", lock) }, nil
 }
 
-// removeRun removes record and lock, in this order, and lets go.
+// removeRun removes record and lock, in this order, and lets go. Then nobody can go on with the run.
 func removeRun(dir, id string, lock *os.File) error {
-	var errs []error
+	errs := []error{lock.Truncate(0)}
 	for _, path := range []string{recordPath(dir, id) + ".new", recordPath(dir, id), lockPath(dir, id)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

@@ -3,6 +3,7 @@ package swapdev
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,23 +28,43 @@ func resume(lock *os.File) (*Run, error) {
 		return nil, err
 	}
 	dir, name := filepath.Split(path)
+	name, gone := strings.CutSuffix(name, " (deleted)")
 	id, ok := strings.CutSuffix(name, ".lock")
-	if !ok || !isID(id) { // "ID.lock (deleted)" is none any more
+	if !ok || !isID(id) {
 		return nil, fmt.Errorf("%s is no lock of a run", path)
 	}
-	if err := CheckDir(dir); err != nil {
-		return nil, err
+	if !gone {
+		if err := CheckDir(dir); err != nil {
+			return nil, err
+		}
 	}
 	// It is held through this descriptor already, unless somebody opened the file anew.
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, &os.PathError{Op: "lock", Path: path, Err: err}
 	}
-	record, err := readRecord(dir, id)
+	var record Record
+	if gone { // the run's end removes both, too, but leaves no copy
+		record, err = readCopy(lock, id)
+	} else {
+		record, err = readRecord(dir, id)
+	}
 	if err != nil {
 		return nil, err
 	}
 	record.PID, record.Started = os.Getpid(), started()
 	return &Run{dir: dir, lock: lock, record: record}, nil
+}
+
+// readCopy reads the record that is in the file of a run's lock.
+func readCopy(lock *os.File, id string) (r Record, err error) {
+	text, err := io.ReadAll(io.NewSectionReader(lock, 0, 1<<20))
+	if err == nil {
+		r, err = parseRecord(text, id)
+	}
+	if err != nil {
+		return r, fmt.Errorf("the lock of run %s was removed: %w", id, err)
+	}
+	return r, nil
 }
 
 // Sign writes into the record of a run that was resumed whose it is now. Only people read that: where it cannot be written, the run

@@ -3,6 +3,7 @@ package swapdev
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -47,6 +48,40 @@ func TestResume(t *testing.T) {
 		t.Errorf("a run that is over was resumed: %+v", r.Record())
 	}
 	empty(t, dir)
+}
+
+// A run goes on although somebody has removed its record and its lock, and leaves the folder alone: a record without the lock that the
+// keeper has a copy of would be taken for one of a dead run.
+func TestResumeWithoutFolder(t *testing.T) {
+	for what, remove := range map[string]func(dir string) error{
+		"the files": func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)) },
+		"all":       os.RemoveAll,
+	} {
+		dir := filepath.Join(t.TempDir(), "state")
+		run, err := NewRun(dir)
+		noErr(t, err)
+		noErr(t, run.SetLoop("/dev/loop99998"))
+		kept := lockCopy(t, run)
+		noErr(t, remove(dir))
+		noErr(t, run.SetLoop("/dev/loop99999"))
+		for range 2 {
+			noErr(t, run.lock.Close()) // it dies
+			next, err := Resume(lockCopy(t, &Run{lock: kept}))
+			noErr(t, err)
+			if r := next.Record(); r.Loop != "/dev/loop99999" || r.PID != os.Getpid() || next.ID() != run.ID() {
+				t.Errorf("%s removed: resumed %+v", what, r)
+			}
+			noErr(t, next.Sign())
+			if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+				t.Errorf("%s removed: made %q", what, left)
+			}
+			run = next
+		}
+		noErr(t, run.Close())
+		if r, err := Resume(kept); err == nil {
+			t.Errorf("%s removed: a run that is over was resumed: %+v", what, r.Record())
+		}
+	}
 }
 
 // A run goes on where its record cannot be written, and the record stays whole.

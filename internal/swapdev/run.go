@@ -1,6 +1,7 @@
 package swapdev
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -151,7 +152,7 @@ func (r *Run) Release() error {
 	return r.lock.Close()
 }
 
-// change writes the record anew: whole, under another name, then renamed. If that fails, nothing has changed.
+// change writes the record anew. If that fails, nothing has changed.
 func (r *Run) change(edit func(*Record)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,14 +161,34 @@ func (r *Run) change(edit func(*Record)) error {
 	}
 	next := r.record
 	edit(&next)
-	err := writeRecord(r.dir, &next)
+	err := r.write(&next)
 	if err == nil {
 		r.record = next
 	}
 	return err
 }
 
-// writeRecord replaces a record in one step, for who holds its lock.
+// copyBytes is what the copy of a record takes at least, from the start: so that a change needs no memory.
+const copyBytes = 4096
+
+// write puts a record into the folder, and before that a copy into the lock's file: for a successor, who has that file open, where
+// somebody has removed both. Then there is only the copy from now on: without the lock Clean would take the record for a dead run's.
+func (r *Run) write(next *Record) error {
+	text, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	text = append(text, bytes.Repeat([]byte{' '}, max(copyBytes-len(text), 0))...)
+	if _, err = r.lock.WriteAt(text, 0); err != nil {
+		return fmt.Errorf("swapdev: copy of the record: %w", err)
+	}
+	if !isNamed(r.lock, lockPath(r.dir, next.ID)) {
+		return nil
+	}
+	return writeRecord(r.dir, next)
+}
+
+// writeRecord replaces a record in one step, for who holds its lock: whole, under another name, then renamed.
 func writeRecord(dir string, r *Record) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
