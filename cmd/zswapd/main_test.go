@@ -27,6 +27,9 @@ var binary string
 func TestMain(m *testing.M) {
 	capturetest.Main()
 	os.Exit(func() int {
+		if swaptest.OnlyFuzzes() { // without the program
+			return m.Run()
+		}
 		defer swaptest.Lock()()
 		cleanStates(stateRoot + "/*")
 		dir, err := os.MkdirTemp("", "zswapd-test-")

@@ -350,16 +350,16 @@ func testServeAndKeeperKilled(t *testing.T, args ...string) {
 // TestServeWatchdog: a daemon that hangs is replaced.
 func TestServeWatchdog(t *testing.T) {
 	state := newState(t)
-	s := startService(t, binary, state, "--keeper", "--watchdog", "2s")
+	s := startService(t, binary, state, "--keeper", "--watchdog", "5s")
 	l := loadtest.Start(t, newState(t), binary, workloadName)
-	time.Sleep(3 * time.Second) // busy, it is left alone
+	time.Sleep(7 * time.Second) // busy, it is left alone
 	was := s.serving()
 	if s.says("has not come along") {
 		t.Error("it was taken to hang while it served")
 	}
 	noErr(t, kill(was, syscall.SIGSTOP))
 	s.replaced(was)
-	mustContain(t, s.log.String(), fmt.Sprintf("process %d has not come along for 2s", was))
+	mustContain(t, s.log.String(), fmt.Sprintf("process %d has not come along for 5s", was))
 	noErr(t, l.Finish())
 	s.stop()
 }
@@ -367,12 +367,12 @@ func TestServeWatchdog(t *testing.T) {
 // TestServeWithoutFolder: somebody removes all that it has in /run. It is replaced all the same when it dies, and stops in the orderly way.
 func TestServeWithoutFolder(t *testing.T) {
 	state := newState(t)
-	s := startService(t, binary, state, "--keeper", "--watchdog", "4s")
+	s := startService(t, binary, state, "--keeper", "--watchdog", "5s")
 	log, l := loadtest.WatchKernelLog(t, s.device), loadtest.Start(t, newState(t), binary, workloadName)
 	r, was := s.record(), s.serving()
 	_ = os.RemoveAll(state) // as far as it can be: the mount may be seen from here
 	for restarts := range 2 {
-		time.Sleep(5 * time.Second) // the watchdog hears it all the same
+		time.Sleep(6 * time.Second) // the watchdog hears it all the same
 		l.GoesOn(t)
 		if s.says("has not come along") || !alive(was) {
 			t.Fatal("it was taken to hang")

@@ -8,7 +8,6 @@ package swaptest
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,12 +16,12 @@ import (
 )
 
 // Lock waits until no other process holds it, and returns what gives it back. Without root nobody swaps, and it does
-// nothing; nor in a worker of go test -fuzz, whose parent holds the lock. The kernel drops the lock of a process that dies.
+// nothing; nor where OnlyFuzzes. The kernel drops the lock of a process that dies.
 func Lock() (unlock func()) {
-	if os.Geteuid() != 0 || slices.Contains(os.Args, "-test.fuzzworker") {
+	if os.Geteuid() != 0 || OnlyFuzzes() {
 		return func() {}
 	}
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "zswapd-swaptest.lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile("/run/zswapd-swaptest.lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600) // one, whatever TMPDIR is
 	if err == nil {
 		err = flock(f)
 	}
@@ -30,6 +29,13 @@ func Lock() (unlock func()) {
 		panic(fmt.Sprintf("swaptest: lock: %v", err))
 	}
 	return func() { _ = f.Close() }
+}
+
+// OnlyFuzzes reports whether this process runs no test, as go test -run '^$' -fuzz does and its workers do: then it does not swap, and
+// must leave alone what others do meanwhile.
+func OnlyFuzzes() bool {
+	fuzzes := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzz=") })
+	return slices.Contains(os.Args, "-test.fuzzworker") || fuzzes && slices.Contains(os.Args, "-test.run=^$")
 }
 
 // Alone waits a while until the kernel swaps to no device, and returns an error if it still does: for tests of what wants
