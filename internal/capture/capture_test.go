@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/zswapd/zswapd/internal/capturetest"
 )
 
@@ -398,7 +400,16 @@ func TestWriteFile(t *testing.T) {
 	shows("not by force", []byte("older"))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
-	if _, err := pop.WriteFile(ctx, file, true, everything, 1, func(int64) { cancel(enough) }); !errors.Is(err, enough) {
+	interrupt := func(int64) {
+		fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY, 0o600)
+		if err == nil {
+			shows("while it is written: if we were killed now", []byte("older"))
+			err = unix.Close(fd)
+		}
+		t.Log("a file without a name:", err) // not every file system has them
+		cancel(enough)
+	}
+	if _, err := pop.WriteFile(ctx, file, true, everything, 1, interrupt); !errors.Is(err, enough) {
 		t.Errorf("interrupted: %v", err)
 	}
 	shows("interrupted", []byte("older"))
@@ -407,6 +418,43 @@ func TestWriteFile(t *testing.T) {
 	shows("by force", want)
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// A draft takes its place with a name, as some file systems want it, and without.
+func TestDraft(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "x.bin")
+	for name, open := range map[string]func() (*draft, error){
+		"as the file system can": func() (*draft, error) { return newDraft(dir) },
+		"with a name": func() (*draft, error) {
+			f, err := os.CreateTemp(dir, draftPattern)
+			return &draft{f, f.Name()}, err
+		},
+	} {
+		for _, force := range []bool{false, true} {
+			for _, before := range []string{"", "older"} {
+				_ = os.Remove(file)
+				if before != "" {
+					noErr(t, os.WriteFile(file, []byte(before), 0o600))
+				}
+				d, err := open()
+				noErr(t, err)
+				_, err = d.f.WriteString("newer")
+				noErr(t, err)
+				err = d.place(file, force)
+				noErr(t, d.close())
+				want := "newer"
+				if before != "" && !force {
+					want = before
+				}
+				text, _ := os.ReadFile(file)
+				left, _ := os.ReadDir(dir)
+				if string(text) != want || (err == nil) != (want == "newer") || len(left) != 1 {
+					t.Errorf("%s, force %v, there is %q: %v; %q in %v", name, force, before, err, text, left)
+				}
+			}
+		}
 	}
 }
 
