@@ -25,7 +25,7 @@ const (
 	Zstd  ID = 4 // one zstd frame, single segment, without checksum; any zstd reads it
 )
 
-const _ = uint(15 - Zstd) // the last ID fits four bits, or it does not compile
+const _ = uint(15 - Zstd) // the last ID fits four bits, or it does not compile; zpool has some for itself
 
 // String returns the name of the format; several codecs may write one format.
 func (id ID) String() string {

@@ -61,6 +61,8 @@ const (
 	idPattern compressor.ID = 15 // the 8 bytes which fill the page
 )
 
+const _ = uint(idCluster - 1 - compressor.Zstd) // the last format is below them, or it does not compile
+
 func objectWord(h zsmalloc.Handle, id compressor.ID, length int) word {
 	return word(kindObject)<<kindShift | word(id)<<codecShift | word(length)<<lengthShift | word(h)<<valueShift
 }

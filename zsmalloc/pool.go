@@ -31,7 +31,7 @@ type Options struct {
 	ChainSize int   // frames in the longest zspage, 1..MaxChain; 0 for DefaultChain
 }
 
-// DefaultChain is the chain length when none is asked for; BenchmarkWaste shows why this one.
+// DefaultChain is the chain length when none is asked for; zpool's BenchmarkDensity shows why this one.
 const DefaultChain = 16
 
 // Layout returns the length in bytes of a pool's region in the arena.
