@@ -82,7 +82,7 @@ type Info struct {
 
 // Door is the way from the kernel to the pool.
 type Door struct {
-	Kind      string `json:"kind"`       // fuse, ublk, nbd
+	Kind      string `json:"kind"`       // fuse, ublk
 	Why       string `json:"why"`        // it was chosen
 	Device    string `json:"device"`     // the swap device; "" when swap is off
 	SizeBytes int64  `json:"size_bytes"` // of the swap device
