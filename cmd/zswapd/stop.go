@@ -24,18 +24,18 @@ const (
 	replyLimit = 10 * time.Second // of one look
 )
 
-const forceHelp = "even if memory may have no room for what comes back: the kernel may then end programs"
+const forceHelp = "even if there may be no room for what comes back: the kernel may then end programs"
 
 func drainCommand() *cobra.Command {
 	return endCommand("drain", "Turn swap off; the daemon stays",
-		`Turn swap off: bring back everything that is swapped out. It is refused, with the numbers, if memory has no room for it. The
-daemon stays, without swap, until it is stopped.`, (*control.Client).Drain)
+		`Turn swap off: bring back everything that is swapped out. It is refused, with the numbers, if memory, or the limit of a cgroup,
+has no room for it. The daemon stays, without swap, until it is stopped; zswapd restart turns swap on again.`, (*control.Client).Drain)
 }
 
 func stopCommand() *cobra.Command {
 	return endCommand("stop", "Turn swap off and end the daemon",
 		`Turn swap off, bring back everything that is swapped out, and end the daemon; nothing of it is left. It is refused, with the
-numbers, if memory has no room for what comes back.`, (*control.Client).Stop)
+numbers, if memory, or the limit of a cgroup, has no room for what comes back.`, (*control.Client).Stop)
 }
 
 func endCommand(name, short, long string, begin func(*control.Client, context.Context, bool) (string, error)) *cobra.Command {

@@ -23,7 +23,7 @@ func upgradeCommand() *cobra.Command {
 		Short: "Replace the running service by another build of the program, with swap on",
 		Long: `Ask the running service to hand over to another program: by default to its own file, where a package has put a new one. That
 is run beside it first, and asked whether it can read the store; if not, it says so, and the old one goes on. Else it
-takes over. Who swaps meanwhile waits some milliseconds, and nothing is swapped in.`,
+takes over. Who swaps meanwhile waits some milliseconds, and nothing is swapped in.` + controlCodes,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if binary != "" {
@@ -42,7 +42,7 @@ takes over. Who swaps meanwhile waits some milliseconds, and nothing is swapped 
 			return replace(c.Context(), socket, binary)
 		},
 	}
-	c.Flags().StringVar(&binary, "binary", "", "the program to hand over to, where our own keeper is used: systemd starts what its unit says")
+	c.Flags().StringVar(&binary, "binary", "", "the program to hand over to; it takes our own keeper, which the unit has, too, and lasts until systemd restarts the unit")
 	c.Flags().StringVar(&socket, "socket", control.DefaultPath, "of the service")
 	return c
 }
@@ -52,7 +52,7 @@ func restartCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "restart",
 		Short: "Start the running service anew, with swap on",
-		Long:  "Replace the running service by its own program anew, which goes by the configuration as it is now: what zswapd upgrade does.",
+		Long:  "Replace the running service by its own program anew, which goes by the configuration as it is now: what zswapd upgrade does." + controlCodes,
 		Args:  noArguments,
 		RunE:  func(c *cobra.Command, _ []string) error { return replace(c.Context(), socket, "") },
 	}
