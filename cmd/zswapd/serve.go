@@ -28,7 +28,7 @@ var version = "development"
 const serveLong = `Serve swap for this machine: the kernel swaps to a compressed pool in this process.
 
 With --keeper, a second small process holds what must outlive the daemon, and starts it anew when it dies: kill -9, a restart or
-another program then cost those who swap some milliseconds, and nothing else. Under systemd, which the unit sees to, the keeper
+another program then cost those who swap a fraction of a second, and nothing else. Under systemd, which the unit sees to, the keeper
 has a second line: what it holds is in systemd's store, too.
 
 SIGTERM turns swap off, if memory has room for what comes back, and ends it; SIGUSR1 does so without asking for room: the

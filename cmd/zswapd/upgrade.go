@@ -23,7 +23,7 @@ func upgradeCommand() *cobra.Command {
 		Short: "Replace the running service by another build of the program, with swap on",
 		Long: `Ask the running service to hand over to another program: by default to its own file, where a package has put a new one. That
 is run beside it first, and asked whether it can read the store; if not, it says so, and the old one goes on. Else it
-takes over. Who swaps meanwhile waits some milliseconds, and nothing is swapped in.` + controlCodes,
+takes over. Who swaps meanwhile waits a fraction of a second, and nothing is swapped in.` + controlCodes,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if binary != "" {
