@@ -20,10 +20,8 @@ type refaults [refaultSize]atomic.Uint64 // region + 1 << 32 | seconds since epo
 func (r *refaults) entry(region uint64) *atomic.Uint64 { return &r[mix(region)%refaultSize] }
 
 // hot reports whether a page that is being loaded from the backing file was loaded of late as well: then it is to stay in
-// memory; but see Pool.hot.
-func (b *writeback) hot(w word) bool {
-	return uint32(b.p.clock.age(w)) < b.hotAge.Load() && !b.p.zs.Reserved()
-}
+// memory.
+func (b *writeback) hot(w word) bool { return uint32(b.p.clock.age(w)) < b.hotAge.Load() }
 
 // note says that a page of a slot came back.
 func (r *refaults) note(slot uint64, now time.Duration) {

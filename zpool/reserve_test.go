@@ -180,13 +180,21 @@ func TestStandbyCloses(t *testing.T) {
 	noErr(t, s.Close())
 }
 
-// Where stores may have to wait for the reserve, a load does not: what it reads from the backing file stays there.
-func TestLoadTakesNothingFromTheReserve(t *testing.T) {
+// A page that is loaded from the backing file again and again stays in memory, unless the reserve has little left: that is for stores.
+func TestLoadSparesTheReserve(t *testing.T) {
+	var none atomic.Bool
+	undo := arena.SetFault(func(op arena.Op, _, _ int64) error {
+		if op == arena.OpCommit && none.Load() {
+			return errors.New("no memory")
+		}
+		return nil
+	})
+	defer undo()
 	p, err := New(Options{Slots: 1 << 14, MaxBytes: 64 << 20, ReserveBytes: 2 << 20})
 	noErr(t, err)
 	defer checkAndClose(t, p)
 	noErr(t, p.AddBacking(BackingOptions{Path: shm(t), Bytes: testBacking}))
-	w, page := p.NewWorker(), make([]byte, PageSize)
+	w, page, got := p.NewWorker(), make([]byte, PageSize), make([]byte, PageSize)
 	const n = 100
 	for slot := range uint64(n) {
 		makePage(page, 3, slot)
@@ -196,10 +204,35 @@ func TestLoadTakesNothingFromTheReserve(t *testing.T) {
 	_, _, err = p.WriteBack(1, 1, 8<<20)
 	noErr(t, err)
 	p.writeback.hotAge.Store(200) // as writing because the pool is all but full sets it
-	for slot := range uint64(n) {
-		noErr(t, w.Load(slot, page))
+	load := func() {
+		t.Helper()
+		for slot := range uint64(n) {
+			noErr(t, w.Load(slot, got))
+			if makePage(page, 3, slot); !bytes.Equal(got, page) {
+				t.Fatalf("slot %d changed", slot)
+			}
+		}
 	}
+	none.Store(true)
+	stored := uint64(n) // until nothing is left
+	for err == nil {
+		makePage(page, 3, stored)
+		err = w.Store(stored, page)
+		stored++
+	}
+	if !errors.Is(err, ErrNoMemory) {
+		t.Fatal(err)
+	}
+	for slot := uint64(n); slot < stored; slot += 25 { // objects are free, in zspages that are in use
+		noErr(t, w.Invalidate(slot, 1))
+	}
+	load()
 	if s := p.Stats(); s.WrittenPages != n || s.Promoted != 0 {
-		t.Errorf("%d pages in the file, %d promoted", s.WrittenPages, s.Promoted)
+		t.Errorf("%d pages in the file, %d promoted, while there is no memory", s.WrittenPages, s.Promoted)
+	}
+	none.Store(false)
+	waitFor(t, "all are in memory again", func() bool { load(); return p.Stats().WrittenPages == 0 })
+	if s := p.Stats(); s.Promoted != n {
+		t.Errorf("%d promoted", s.Promoted)
 	}
 }

@@ -174,7 +174,7 @@ func (t *tiers) tell(did Recompressed, spent time.Duration) {
 
 // hot reports whether a cold page, which is being loaded, was used of late as well: then it is not cold any more.
 func (p *Pool) hot(w word) bool {
-	return uint32(p.clock.age(w)) < p.tiers.hotAge.Load() && !p.zs.Reserved() // where stores may have to wait, loads must not
+	return uint32(p.clock.age(w)) < p.tiers.hotAge.Load()
 }
 
 // start starts the goroutine.

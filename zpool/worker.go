@@ -249,14 +249,15 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 	return err
 }
 
-// promote makes an object of a cold page as if it had just come, and returns the word for it. The errors are the allocator's,
-// as they are: nothing is to be built while a page is waited for.
+// promote makes an object of a cold page as if it had just come, and returns the word for it, where there is memory to spare: stores may
+// have to wait for the reserve, loads must not, nor take from it what stores will want. The errors are the allocator's, as they are:
+// nothing is to be built while a page is waited for.
 func (w *Worker) promote(slot uint64, page []byte) (word, error) {
 	if !w.p.roomy() {
 		return 0, ErrFull
 	}
 	id, bytes := w.compress(page)
-	h, err := w.p.zs.Put(bytes, checksum(bytes, slot, id))
+	h, err := w.p.zs.PutSpare(bytes, checksum(bytes, slot, id))
 	if err != nil {
 		return 0, err
 	}

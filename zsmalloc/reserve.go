@@ -78,9 +78,6 @@ func (p *Pool) StopReserve() {
 	_ = r.bell.Close() // nobody else has it
 }
 
-// Reserved reports whether Malloc takes from a reserve, and so may wait for it.
-func (p *Pool) Reserved() bool { return p.reserve.on.Load() }
-
 func (r *reserve) run() {
 	runtime.LockOSThread()
 	defer close(r.done)
@@ -182,6 +179,9 @@ func (r *reserve) lacks() bool {
 	}
 	return false
 }
+
+// scarce reports whether little is left, or may not be made good.
+func (r *reserve) scarce() bool { return r.limited.Load() || r.lacks() }
 
 // fill makes runs ready until no lane lacks any, those that lack most first.
 func (r *reserve) fill() error {
