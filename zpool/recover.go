@@ -94,6 +94,9 @@ func (s *Standby) Refresh() error {
 
 // Open is like the function of that name. It uses the standby up.
 func (s *Standby) Open() (*Pool, Recovered, error) {
+	// Whoever waits for a page that is to be swapped out may wait for a page table, if we had none where it goes. Without memory it is
+	// tried again where it is needed.
+	_ = s.a.MapTables()
 	there, err := s.a.Count()
 	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("zpool: open: %w", errors.Join(err, s.Close()))

@@ -3,7 +3,9 @@ package arena
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -183,4 +185,53 @@ func BenchmarkCommitRelease(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(int64(b.N)*frames), "ns/frame")
 		})
 	}
+}
+
+// After MapTables nothing that is resident takes a page table when it is touched, wherever the mapping begins.
+func TestMapTables(t *testing.T) {
+	const size = 64 << 20
+	a, err := newMapped("arena-test", size, NewBudget(size))
+	must(t, err)
+	defer a.Close()
+	for off := int64(0); off < size; off += 8 << 20 { // four, and a hole of four
+		must(t, a.Commit(off, 4<<20))
+	}
+	fd, err := unix.FcntlInt(a.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	must(t, err)
+	m := &mapped{f: os.NewFile(uintptr(fd), "copy")}
+	defer m.f.Close()
+	touched := 0
+	for at := int64(0); at < tableBytes; at += tableBytes / 4 {
+		room, err := unix.Mmap(-1, 0, size+2*tableBytes, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+		must(t, err)
+		first := (tableBytes-numberOf(room)%tableBytes)%tableBytes + at
+		mapFixed(t, room[first:first+size], fd)
+		m.mem = room[first:][:size:size]
+		must(t, m.mapTables())
+		before := tableKiB(t)
+		must(t, m.resident(0, size, func(off, n int64) {
+			for end := off + n; off < end; off += FrameSize {
+				touched += int(m.mem[off])
+			}
+		}))
+		// The Go heap may have grown by a table of its own meanwhile; ours would be one for each of eight parts.
+		if after := tableKiB(t); after > before+4 {
+			t.Errorf("%d KiB behind a multiple of what a page table maps: %d KiB of page tables, and %d when all is touched", at>>10, before, after)
+		}
+		must(t, unix.Munmap(room))
+	}
+	if touched != 0 {
+		t.Error("not zeros")
+	}
+}
+
+func tableKiB(t *testing.T) (n int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	must(t, err)
+	_, rest, _ := strings.Cut(string(text), "VmPTE:")
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

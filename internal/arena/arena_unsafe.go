@@ -10,6 +10,9 @@ type address = unsafe.Pointer
 
 func addressOf(mem []byte) address { return unsafe.Pointer(unsafe.SliceData(mem)) }
 
+// numberOf is the address as a number.
+func numberOf(mem []byte) int64 { return int64(uintptr(addressOf(mem))) }
+
 // at returns the address of off; n bytes from there are in one chunk.
 func (a *Arena) at(off, n int64) unsafe.Pointer {
 	if off < 0 || n < 0 || off+n > a.size {

@@ -122,8 +122,10 @@ func (m *mapped) resident(off, n int64, visit func(off, n int64)) error {
 // tableBytes is what one page of page tables maps, on x86-64 and with pages of 4 KiB on arm64.
 const tableBytes = 2 << 20
 
-// mapTables touches one page of each range that has a page table of its own.
+// mapTables touches one page of each range that has a page table of its own. Such a range begins at an address that is a multiple of its
+// size, which the arena's first one may not be.
 func (m *mapped) mapTables() error {
+	base := numberOf(m.mem)
 	for off, end := int64(0), int64(len(m.mem)); off < end; {
 		data, err := unix.Seek(int(m.f.Fd()), off, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
@@ -135,7 +137,7 @@ func (m *mapped) mapTables() error {
 		if err := unix.Madvise(m.mem[data:data+FrameSize], unix.MADV_POPULATE_READ); err != nil && err != unix.EINTR && err != unix.EAGAIN {
 			return fmt.Errorf("map page tables: %w", err)
 		}
-		off = (data/tableBytes + 1) * tableBytes
+		off = ((base+data)/tableBytes+1)*tableBytes - base
 	}
 	return nil
 }
