@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/zswapd/zswapd/internal/arena"
 	"github.com/zswapd/zswapd/internal/backing"
@@ -120,6 +121,12 @@ func (p *Pool) BackingNoteErr() error {
 	return nil
 }
 
+// A page that is brought back waits for memory a second, as nobody waits for it.
+const (
+	patientTries = 100
+	patientPause = 10 * time.Millisecond
+)
+
 // RemoveBacking brings all pages back into memory and gives up the backing file. It is a *RoomError if they do not fit; then
 // some are back, and the rest stays where it is. Pages that cannot be read are ErrUnreadableLeft, and stay as they are,
 // unless they are to be lost: then to load them is ErrCorrupt from now on.
@@ -137,7 +144,12 @@ func (p *Pool) RemoveBacking(lose bool) error {
 		if full != nil {
 			return
 		}
-		switch err := b.w.bringBack(slot, page, lose); {
+		err := b.w.bringBack(slot, page, lose)
+		for tries := 0; err == ErrNoMemory && tries < patientTries; tries++ { // the reserve may only be late
+			time.Sleep(patientPause)
+			err = b.w.bringBack(slot, page, lose)
+		}
+		switch {
 		case err == ErrFull || err == ErrNoMemory:
 			full = err
 		case err != nil:
@@ -197,7 +209,7 @@ func (w *Worker) bringBack(slot uint64, page []byte, lose bool) error {
 	err := w.read(slot, old, page)
 	switch {
 	case err == nil:
-		if new, err = w.promote(slot, page); errors.Is(err, arena.ErrLimit) {
+		if new, err = w.promote(slot, page, false); errors.Is(err, arena.ErrLimit) {
 			err = ErrFull
 		} else if err != nil {
 			err = ErrNoMemory

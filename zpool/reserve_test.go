@@ -236,3 +236,34 @@ func TestLoadSparesTheReserve(t *testing.T) {
 		t.Errorf("%d promoted", s.Promoted)
 	}
 }
+
+// All that is in the backing file comes back through a reserve that is much smaller: that waits for more.
+func TestBackingComesBackThroughTheReserve(t *testing.T) {
+	p, err := New(Options{Slots: 1 << 14, MaxBytes: 64 << 20, ReserveBytes: 1 << 20})
+	noErr(t, err)
+	defer checkAndClose(t, p)
+	noErr(t, p.AddBacking(BackingOptions{Path: shm(t), Bytes: 32 << 20}))
+	w, page, got := p.NewWorker(), make([]byte, PageSize), make([]byte, PageSize)
+	const n = 4000
+	for slot := range uint64(n) {
+		makePage(page, 3, slot)
+		err := w.Store(slot, page)
+		for ; err == ErrNoMemory; err = w.Store(slot, page) { // the reserve is late, on a busy machine
+			time.Sleep(time.Millisecond)
+		}
+		noErr(t, err)
+	}
+	p.Tick()
+	_, _, err = p.WriteBack(1, 1, 64<<20)
+	noErr(t, err)
+	if written := p.Stats().WrittenPages; written < n/2 {
+		t.Fatalf("%d pages were written", written)
+	}
+	noErr(t, p.RemoveBacking(false))
+	for slot := range uint64(n) {
+		noErr(t, w.Load(slot, got))
+		if makePage(page, 3, slot); !bytes.Equal(got, page) {
+			t.Fatalf("slot %d changed", slot)
+		}
+	}
+}

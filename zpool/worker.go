@@ -9,6 +9,7 @@ import (
 	"github.com/zswapd/zswapd/compressor"
 	"github.com/zswapd/zswapd/internal/backing"
 	"github.com/zswapd/zswapd/internal/histogram"
+	"github.com/zswapd/zswapd/zsmalloc"
 )
 
 // Worker is one thread's way into a pool. Its methods are for one goroutine at a time, and allocate nothing unless they
@@ -236,7 +237,7 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 		w.p.writeback.recent.note(slot, w.p.tiers.now())
 	}
 	if err == nil && (old.cold() && w.p.hot(old) || old.kind() == kindWritten && w.p.writeback.hot(old)) {
-		if new, err := w.promote(slot, page); err == nil {
+		if new, err := w.promote(slot, page, true); err == nil {
 			file := w.fileOf(old)
 			publish(at, new.at(w.p.clock.generation()))
 			step("promote: published")
@@ -249,15 +250,19 @@ func (w *Worker) loadPage(slot uint64, page []byte) error {
 	return err
 }
 
-// promote makes an object of a cold page as if it had just come, and returns the word for it, where there is memory to spare: stores may
-// have to wait for the reserve, loads must not, nor take from it what stores will want. The errors are the allocator's, as they are:
-// nothing is to be built while a page is waited for.
-func (w *Worker) promote(slot uint64, page []byte) (word, error) {
+// promote makes an object of a cold page as if it had just come, and returns the word for it. spare: only where there is memory to spare,
+// for stores may have to wait for the reserve, and loads must not, nor take from it what stores will want. The errors are the
+// allocator's, as they are: nothing is to be built while a page is waited for.
+func (w *Worker) promote(slot uint64, page []byte, spare bool) (word, error) {
 	if !w.p.roomy() {
 		return 0, ErrFull
 	}
 	id, bytes := w.compress(page)
-	h, err := w.p.zs.PutSpare(bytes, checksum(bytes, slot, id))
+	put := (*zsmalloc.Pool).Put
+	if spare {
+		put = (*zsmalloc.Pool).PutSpare
+	}
+	h, err := put(w.p.zs, bytes, checksum(bytes, slot, id))
 	if err != nil {
 		return 0, err
 	}

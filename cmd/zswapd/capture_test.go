@@ -146,10 +146,10 @@ func TestInterruptedCapture(t *testing.T) {
 		dir := t.TempDir()
 		c := exec.Command(binary, "capture", "--pid", strconv.Itoa(child.PID()), "-o", filepath.Join(dir, "x.bin"))
 		noErr(t, c.Start())
-		caught := writing(t, dir)
+		caught := writing(t, c.Process.Pid, dir)
 		if caught {
 			noErr(t, c.Process.Signal(syscall.SIGSTOP))
-			caught = state(c.Process.Pid, "T") && writing(t, dir)
+			caught = state(c.Process.Pid, "T") && writing(t, c.Process.Pid, dir)
 			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Process.Pid))
 			if caught && strings.Contains(string(status), "VmLck:\t       0 kB") {
 				t.Error("it has others' pages in memory that is not locked")
@@ -170,12 +170,18 @@ func TestInterruptedCapture(t *testing.T) {
 	}
 }
 
-// writing waits until there is a file in the folder, and reports whether it is one that is not whole yet.
-func writing(t *testing.T, dir string) bool {
+// writing waits until a process has a file in the folder, with a name or without, and reports whether it is one that is not whole yet.
+func writing(t *testing.T, pid int, dir string) bool {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if list, _ := os.ReadDir(dir); len(list) > 0 {
 			return strings.HasPrefix(list[0].Name(), ".")
+		}
+		open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		for _, fd := range open {
+			if path, _ := os.Readlink(fd); strings.HasPrefix(path, dir+"/") {
+				return true
+			}
 		}
 	}
 	t.Fatal("it did not begin to write")
