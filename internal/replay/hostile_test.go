@@ -45,7 +45,8 @@ func TestManySlots(t *testing.T) {
 		}
 	}})
 	must(t, err)
-	if r.Systems[0].Store.Pages != many || (last-first)/many > 9 {
+	// It is 8, and some of the pool's own in race builds, whose pool is in Go memory.
+	if r.Systems[0].Store.Pages != many || (last-first)/many > 16 {
 		t.Errorf("%d pages, and %d bytes of memory for each that was stored", r.Systems[0].Store.Pages, (last-first)/many)
 	}
 }
