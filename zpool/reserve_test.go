@@ -95,16 +95,21 @@ func TestReserveIsNoWork(t *testing.T) {
 	}
 }
 
-// A standby opens the store of another process, and stores what that one had in reserve, without a frame from the system.
-func TestStandby(t *testing.T) {
-	var none atomic.Bool
-	undo := arena.SetFault(func(op arena.Op, _, _ int64) error {
+// noMemory returns what makes the system have no memory, until the test ends.
+func noMemory(t *testing.T) *atomic.Bool {
+	none := new(atomic.Bool)
+	t.Cleanup(arena.SetFault(func(op arena.Op, _, _ int64) error {
 		if op == arena.OpCommit && none.Load() {
 			return errors.New("no memory")
 		}
 		return nil
-	})
-	defer undo()
+	}))
+	return none
+}
+
+// A standby opens the store of another process, and stores what that one had in reserve, without a frame from the system.
+func TestStandby(t *testing.T) {
+	none := noMemory(t)
 	o := Options{Slots: 20_000, MaxBytes: 64 << 20, ReserveBytes: 8 << 20}
 	old, err := New(o)
 	noErr(t, err)
@@ -182,14 +187,7 @@ func TestStandbyCloses(t *testing.T) {
 
 // A page that is loaded from the backing file again and again stays in memory, unless the reserve has little left: that is for stores.
 func TestLoadSparesTheReserve(t *testing.T) {
-	var none atomic.Bool
-	undo := arena.SetFault(func(op arena.Op, _, _ int64) error {
-		if op == arena.OpCommit && none.Load() {
-			return errors.New("no memory")
-		}
-		return nil
-	})
-	defer undo()
+	none := noMemory(t)
 	p, err := New(Options{Slots: 1 << 14, MaxBytes: 64 << 20, ReserveBytes: 2 << 20})
 	noErr(t, err)
 	defer checkAndClose(t, p)

@@ -257,11 +257,14 @@ func (w *Worker) promote(slot uint64, page []byte, spare bool) (word, error) {
 	if !w.p.roomy() {
 		return 0, ErrFull
 	}
-	id, bytes := w.compress(page)
 	put := (*zsmalloc.Pool).Put
 	if spare {
-		put = (*zsmalloc.Pool).PutSpare
+		if w.p.zs.Scarce() {
+			return 0, ErrNoMemory
+		}
+		put = (*zsmalloc.Pool).TryPut
 	}
+	id, bytes := w.compress(page)
 	h, err := put(w.p.zs, bytes, checksum(bytes, slot, id))
 	if err != nil {
 		return 0, err

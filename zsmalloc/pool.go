@@ -175,12 +175,8 @@ func (p *Pool) Malloc(size int, tag uint32) (Handle, error) { return p.malloc(si
 // there is no moment at which the handle leads to bytes that are not there yet.
 func (p *Pool) Put(data []byte, tag uint32) (Handle, error) { return p.malloc(len(data), tag, data) }
 
-// PutSpare is Put for an object that need not be, such as a second one of the same data: it waits for nobody, and leaves a reserve of
-// which little is left to those who must allocate.
-func (p *Pool) PutSpare(data []byte, tag uint32) (Handle, error) {
-	if p.reserve.on.Load() && p.reserve.scarce() {
-		return 0, ErrReserve
-	}
+// TryPut is Put that waits for nobody.
+func (p *Pool) TryPut(data []byte, tag uint32) (Handle, error) {
 	return p.tryMalloc(len(data), tag, data)
 }
 

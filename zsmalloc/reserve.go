@@ -180,8 +180,11 @@ func (r *reserve) lacks() bool {
 	return false
 }
 
-// scarce reports whether little is left, or may not be made good.
-func (r *reserve) scarce() bool { return r.limited.Load() || r.lacks() }
+// Scarce reports whether of a reserve little is left, or it may not be filled: then it is for those who must allocate.
+func (p *Pool) Scarce() bool {
+	r := &p.reserve
+	return r.on.Load() && (r.limited.Load() || r.lacks())
+}
 
 // fill makes runs ready until no lane lacks any, those that lack most first.
 func (r *reserve) fill() error {

@@ -81,9 +81,11 @@ func openMapped(f *os.File, budget *Budget) (*Arena, error) {
 	return &Arena{budget: budget, size: size, base: addressOf(mem), memory: wrap(&mapped{mem: mem, f: f})}, nil
 }
 
-func (m *mapped) commit(off, n int64) error {
+func (m *mapped) commit(off, n int64) error { return m.populate(off, n, unix.MADV_POPULATE_WRITE) }
+
+func (m *mapped) populate(off, n int64, advice int) error {
 	for {
-		err := unix.Madvise(m.mem[off:off+n], unix.MADV_POPULATE_WRITE)
+		err := unix.Madvise(m.mem[off:off+n], advice)
 		if err != unix.EINTR && err != unix.EAGAIN {
 			return err
 		}
@@ -134,7 +136,7 @@ func (m *mapped) mapTables() error {
 		if err != nil {
 			return fmt.Errorf("seek data: %w", err)
 		}
-		if err := unix.Madvise(m.mem[data:data+FrameSize], unix.MADV_POPULATE_READ); err != nil && err != unix.EINTR && err != unix.EAGAIN {
+		if err := m.populate(data, FrameSize, unix.MADV_POPULATE_READ); err != nil {
 			return fmt.Errorf("map page tables: %w", err)
 		}
 		off = ((base+data)/tableBytes+1)*tableBytes - base

@@ -42,14 +42,11 @@ func resume(lock *os.File) (*Run, error) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, &os.PathError{Op: "lock", Path: path, Err: err}
 	}
-	var record Record
-	if gone { // the run's end removes both, too, but leaves no copy
-		record, err = readCopy(lock, id)
-	} else {
-		record, err = readRecord(dir, id)
-	}
-	if err != nil {
-		return nil, err
+	record, err := readRecord(dir, id)
+	if gone || err != nil { // the run's end removes both, too, but leaves no copy
+		if record, err = readCopy(lock, id); err != nil {
+			return nil, err
+		}
 	}
 	record.PID, record.Started = os.Getpid(), started()
 	return &Run{dir: dir, lock: lock, record: record}, nil
@@ -62,7 +59,7 @@ func readCopy(lock *os.File, id string) (r Record, err error) {
 		r, err = parseRecord(text, id)
 	}
 	if err != nil {
-		return r, fmt.Errorf("the lock of run %s was removed: %w", id, err)
+		return r, fmt.Errorf("the record of run %s was removed, and its lock has no copy: %w", id, err)
 	}
 	return r, nil
 }
